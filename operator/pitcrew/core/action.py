@@ -7,7 +7,9 @@ A model cannot name any of this; only runbooks, written by people, and `proposal
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import assert_never
+from typing import Annotated, Literal, assert_never
+
+from pydantic import Field, TypeAdapter
 
 from pitcrew.core.observation import RuntimeFacts, RuntimeState
 
@@ -16,14 +18,14 @@ from pitcrew.core.observation import RuntimeFacts, RuntimeState
 class Start:
     """Start a target that does not run."""
 
-    name = "start"
+    name: Literal["start"] = "start"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Restart:
     """Stop politely, kill after `grace_s` seconds, start again."""
 
-    name = "restart"
+    name: Literal["restart"] = "restart"
     grace_s: int
 
 
@@ -31,7 +33,7 @@ class Restart:
 class RemoveFile:
     """Remove one declared regular file inside the target; its bytes, owner and mode are kept for the undo."""
 
-    name = "removeFile"
+    name: Literal["removeFile"] = "removeFile"
     path: str
 
 
@@ -39,14 +41,13 @@ class RemoveFile:
 class RestoreFile:
     """Put back a file that `removeFile` took away; only ever an undo."""
 
-    name = "restoreFile"
+    name: Literal["restoreFile"] = "restoreFile"
     path: str
 
 
 Action = Start | Restart | RemoveFile | RestoreFile
 
-CATALOGUE: Mapping[str, type[Action]] = {kind.name: kind for kind in (Start, Restart, RemoveFile, RestoreFile)}
-"""Every action by the name that manifests, runbooks and the journal use."""
+_CATALOGUE: TypeAdapter[Action] = TypeAdapter(Annotated[Action, Field(discriminator="name")])
 
 
 class Seen(StrEnum):
@@ -105,7 +106,7 @@ def obstacle(action: Action, facts: RuntimeFacts) -> str | None:
 
 def to_data(action: Action) -> dict[str, object]:
     """The action as JSON data: its name and its parameters."""
-    return {"name": action.name, **asdict(action)}
+    return asdict(action)
 
 
 def from_data(data: Mapping[str, object]) -> Action:
@@ -114,14 +115,7 @@ def from_data(data: Mapping[str, object]) -> Action:
     Raises:
         ValueError: the name is not in the catalogue, or the parameters are not exactly its own.
     """
-    values = dict(data)
-    kind = CATALOGUE.get(str(values.pop("name", "")))
-    if kind is None:
-        raise ValueError(f"not an action of the catalogue: {data.get('name')!r}")
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise ValueError(f"{kind.name}: {error}") from None
+    return _CATALOGUE.validate_python(dict(data))
 
 
 def describe(action: Action) -> str:
