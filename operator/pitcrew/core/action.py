@@ -115,7 +115,10 @@ def from_data(data: Mapping[str, object]) -> Action:
     Raises:
         ValueError: the name is not in the catalogue, or the parameters are not exactly its own.
     """
-    return _CATALOGUE.validate_python(dict(data))
+    action = _CATALOGUE.validate_python(dict(data))
+    if to_data(action) != dict(data):
+        raise ValueError(f"{action.name}: parameters are not exactly its own: {sorted(data)}")
+    return action
 
 
 def describe(action: Action) -> str:
