@@ -17,13 +17,31 @@ from typing import Any
 
 from pitcrew.adapters.runtime.process import shim
 from pitcrew.core.action import Seen
-from pitcrew.core.errors import EffectFailed, InvalidInput, OutcomeUnknown, Unavailable
+from pitcrew.core.errors import InvalidInput, OutcomeUnknown, Refused, Unavailable
 from pitcrew.core.resource import HealthyService, ProcessTarget
 
 PATH_DEFAULT = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 POLL_S = 0.02
 SPAWN_WAIT_S = 10.0
 """How long a new shim may take to detach itself; it does nothing before."""
+
+
+def why_unsupported() -> str | None:
+    """Why process targets cannot be served on this machine; None on Linux with pidfds and /proc."""
+    if hasattr(os, "pidfd_open") and os.path.exists("/proc/self/stat"):
+        return None
+    return "process targets need Linux (5.4 or later) with /proc mounted; use a docker target on this machine"
+
+
+def home_of(state_dir: Path, service: HealthyService) -> "Home":
+    """The directory of a service; names are DNS labels, so the dot keeps pairs apart."""
+    return Home(directory=state_dir / "process" / f"{service.metadata.namespace}.{service.metadata.name}")
+
+
+def target_id_of(state_dir: Path, service: HealthyService) -> str:
+    """The immutable id of a declared process: its service and the state directory that supervises it."""
+    digest = hashlib.sha256(os.fsencode(state_dir / "process")).hexdigest()[:12]
+    return f"process:{service.key}:{digest}"
 
 
 def declared(service: HealthyService) -> ProcessTarget:
@@ -73,12 +91,18 @@ class Order:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Launch:
+    """How a shim is started: with which Python, and which of our own environment names it may hand on."""
+
+    python: str
+    environ: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Home:
     """The directory of one service under `STATE/process`."""
 
     directory: Path
-    python: str
-    environ: Mapping[str, str]
 
     @property
     def inbox(self) -> Path:
@@ -121,53 +145,40 @@ class Home:
         with self._lock(fcntl.LOCK_SH) as lock:
             return lock is None
 
-    def submit(self, order: Order) -> None:
+    def submit(self, order: Order, launch: Launch) -> None:
         """Hand an operation over, at most once, to the living shim or to a new one.
 
         Raises:
-            EffectFailed: the target is another by now; nothing was done.
+            Refused: the target is in another run by now; nothing was done.
             Unavailable: certainly nobody took it.
             OutcomeUnknown: it was taken, and what became of it cannot be told yet.
         """
         self.make()
         try:
-            while not (self._start_shim(order) or self._give_to_living_shim(order)):
+            while not (self._start_shim(order, launch) or self._give_to_living_shim(order)):
                 if boot_time_s() > order.expires_at:
                     raise Unavailable(f"{self.directory}: an earlier run is still being ended; nothing was started")
                 time.sleep(POLL_S)
-        except OSError as problem:
+        except (OSError, ValueError) as problem:
             raise OutcomeUnknown(f"{self.directory}: handing {order.verb} over failed ({problem})") from problem
 
     def _is_taken(self, order: Order, record: dict[str, Any]) -> bool:
-        """Whether the operation is in the record. Raises: EffectFailed when it is not and can no longer get there."""
+        """Whether the operation is in the record. Raises: Refused when it is not and can no longer get there."""
         if shim.operation(record, order.op):
             return True
         if (now := shim.current_instance(record)) != order.instance:
-            raise EffectFailed(f"{order.verb}: the target is {now} by now, not {order.instance}; nothing was done")
+            raise Refused(f"{order.verb}: the target is {now} by now, not {order.instance}; nothing was done")
         return False
 
-    def _start_shim(self, order: Order) -> bool:
+    def _start_shim(self, order: Order, launch: Launch) -> bool:
         with self._lock(fcntl.LOCK_EX) as lock:
             if lock is None:
                 return False
             if self._is_taken(order, self.record()):
                 return True
             shim.write_json(str(self.directory / "request.json"), order.as_json(addressee=None))
-            self._spawn(lock)
+            _spawn(self.directory, lock, launch)
             return True
-
-    def _spawn(self, lock: int) -> None:
-        with open(self.directory / "shim.log", "wb") as log:
-            child = subprocess.Popen(
-                [self.python, "-I", "-S", shim.__file__, str(self.directory)],
-                stdin=lock,
-                stdout=log,
-                stderr=log,
-                cwd=self.directory,
-                env=base_environment(self.environ),
-                start_new_session=True,
-            )
-        child.wait(SPAWN_WAIT_S)
 
     def _give_to_living_shim(self, order: Order) -> bool:
         """Leave the operation in the inbox of the shim that the record names; False when there is none to take it."""
@@ -231,6 +242,24 @@ class Home:
     def _holder_is_known(self, record: dict[str, Any]) -> bool:
         """Whether the shim that holds the lock is in the record, and its first operation therefore as well."""
         return bool(record["shim"]) and shim.living(record["shim"], shim.boot_id()) is not None
+
+
+def _spawn(directory: Path, lock: int, launch: Launch) -> None:
+    """Start a shim that holds the lock from its first moment; it detaches itself, so its first process ends at once."""
+    with open(directory / "shim.log", "wb") as log:
+        child = subprocess.Popen(
+            [launch.python, "-I", "-S", shim.__file__, str(directory)],
+            stdin=lock,
+            stdout=log,
+            stderr=log,
+            cwd=directory,
+            env=base_environment(launch.environ),
+            start_new_session=True,
+        )
+    try:
+        child.wait(SPAWN_WAIT_S)
+    except subprocess.TimeoutExpired as problem:
+        raise OutcomeUnknown(f"{directory}: the new supervisor did not come up within {SPAWN_WAIT_S:g} s") from problem
 
 
 def _verdict(record: dict[str, Any], entry: dict[str, Any], *, held: bool) -> Seen | None:

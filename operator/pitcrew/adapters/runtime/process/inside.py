@@ -5,6 +5,7 @@ Everything here blocks for a moment and belongs in a worker thread. What PitCrew
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -16,6 +17,8 @@ from pathlib import Path
 from pitcrew.adapters.runtime.process import shim
 from pitcrew.core.errors import EffectFailed, Refused, Unavailable
 
+LINKS = (errno.ELOOP, errno.ENOTDIR)
+"""What opening answers where a component is a symbolic link."""
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
@@ -84,7 +87,8 @@ def read(working_dir: str, path: str, *, bytes_max: int) -> tuple[Kept, bytes]:
     except FileNotFoundError:
         raise Refused(f"{path}: is not there") from None
     except OSError as problem:
-        raise Refused(f"{path}: cannot be kept for the undo ({problem.strerror})") from problem
+        what = "is not a regular file" if problem.errno in LINKS else "cannot be kept for the undo"
+        raise Refused(f"{path}: {what} ({problem.strerror})") from problem
     with open(file, "rb") as source:
         is_now = os.fstat(source.fileno())
         if not stat.S_ISREG(is_now.st_mode):
@@ -115,15 +119,22 @@ def same(is_now: os.stat_result, *, inode: int, device: int, mtime_ns: int) -> b
 
 
 def remove(working_dir: str, path: str, *, inode: int, device: int, mtime_ns: int) -> None:
-    """Unlink exactly the file that was kept. Raises: EffectFailed when it is another or cannot be removed."""
+    """Unlink exactly the file that was kept.
+
+    Raises:
+        Refused: it is gone or another; nothing was touched.
+        EffectFailed: it cannot be removed.
+    """
     parts = relative_parts(working_dir, path)
     try:
         with parent_of(working_dir, parts) as directory:
             is_now = os.stat(parts[-1], dir_fd=directory, follow_symlinks=False)
             if not same(is_now, inode=inode, device=device, mtime_ns=mtime_ns) or not stat.S_ISREG(is_now.st_mode):
-                raise EffectFailed(f"{path}: was changed since it was kept; nothing was removed")
+                raise Refused(f"{path}: was changed since it was kept; nothing was removed")
             os.unlink(parts[-1], dir_fd=directory)
             os.fsync(directory)
+    except FileNotFoundError:
+        raise Refused(f"{path}: is not there any more; nothing was removed") from None
     except OSError as problem:
         raise EffectFailed(f"{path}: cannot be removed ({problem.strerror})") from problem
 

@@ -22,15 +22,20 @@ class Workers:
         self._per_service_max = per_service_max
         self._busy: Counter[ServiceKey] = Counter()
 
-    async def call(
-        self, key: ServiceKey, timeout_s: float, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Run blocking work of a service. Raises: Unavailable when it takes too long, or too much of it hangs."""
+    def begin(self, key: ServiceKey, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "asyncio.Future[T]":
+        """Start blocking work of a service. Raises: Unavailable when too much of it hangs already."""
         if self._busy[key] >= self._per_service_max:
             raise Unavailable(f"{key}: {self._busy[key]} earlier looks still hang; is its disk away?")
         self._busy[key] += 1
         future = asyncio.get_running_loop().run_in_executor(self._pool, functools.partial(work, *args, **kwargs))
         future.add_done_callback(functools.partial(self._done, key))
+        return future
+
+    async def call(
+        self, key: ServiceKey, timeout_s: float, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run blocking work of a service. Raises: Unavailable when it takes too long, or too much of it hangs."""
+        future = self.begin(key, work, *args, **kwargs)
         try:
             return await asyncio.wait_for(asyncio.shield(future), timeout_s)
         except TimeoutError:
