@@ -8,8 +8,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from pitcrew.core.action import describe
 from pitcrew.core.deviation import Deviation, Health, Watch, health, respected
-from pitcrew.core.incident import Incident, Phase
+from pitcrew.core.incident import (
+    Acted,
+    Checked,
+    Diagnosed,
+    Escalated,
+    Event,
+    EvidenceGathered,
+    Failed,
+    Healed,
+    Incident,
+    Intended,
+    Judged,
+    NothingToTry,
+    Opened,
+    Permitted,
+    Phase,
+    Planned,
+    Reported,
+    UndoIntended,
+    Undone,
+    UndoPermitted,
+    UndoTurned,
+    Verified,
+)
 from pitcrew.core.observation import Absent, Blind, ProbeResult, RuntimeFacts, Sight
 from pitcrew.core.record import Head
 from pitcrew.core.resource import HealthyService, Mode
@@ -56,6 +80,46 @@ class ServiceStatus:
     journal_head: Head
     source: str
     stale: str
+
+
+def notice(event: Event, incident: Incident, at: datetime) -> Notice:
+    """An event of an incident as a sentence for people; every value in it was cleaned when it was recorded."""
+    grave = isinstance(event, Opened | Escalated | Failed | UndoTurned)
+    kind = "Warning" if grave else "Normal"
+    return Notice(at=at, kind=kind, reason=event.type, message=_sentence(event), incident=incident.id)
+
+
+def _sentence(event: Event) -> str:
+    match event:
+        case Opened(severity=severity, deviations=found):
+            return f"{', '.join(map(str, found))}; severity {severity}"
+        case EvidenceGathered(evidence=evidence):
+            return f"{len(evidence)} items of evidence saved"
+        case Diagnosed(diagnoses=(first, *_)):
+            return f"{first.cause} ({first.confidence} of 100, {first.by}): {first.summary}"
+        case Planned(plan=plan, proposal=proposal, risk=risk):
+            return f"{describe(plan.action)} by runbook {proposal.runbook}; risk {risk.level} ({risk.score})"
+        case NothingToTry(reasons=reasons):
+            return "; ".join(reasons)
+        case Judged(verdict=verdict):
+            return f"{verdict.effect}: {verdict.reason}"
+        case Permitted(permit=permit) | UndoPermitted(permit=permit):
+            return f"permit {permit.serial[:12]} to {permit.direction}, until {permit.expires_at:%H:%M:%S}"
+        case Checked(live=live, detail=detail):
+            return f"right before acting: {live}; {detail}"
+        case Intended(trace=trace) | UndoIntended(trace=trace):
+            return f"intent recorded for run {trace.instance}"
+        case Acted(seen=seen, detail=detail) | Undone(seen=seen, detail=detail):
+            return f"{seen}: {detail}"
+        case Verified(passed=passed, detail=detail):
+            return f"{'healed' if passed else 'not healed'}: {detail}"
+        case Escalated(reason=reason, ask=ask):
+            return f"{reason}; a person is asked: {ask}"
+        case Reported(report=report):
+            return f"report {report}"
+        case Healed(detail=detail):
+            return detail
+    return getattr(event, "reason", event.type)
 
 
 def conditions(

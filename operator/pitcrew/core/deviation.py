@@ -4,7 +4,7 @@ A `Track` remembers one probe's recent answers; `observe` moves it on; `deviatio
 moves nothing (S5). A target that a person stopped, or that its engine brings back by itself, does not deviate.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -31,8 +31,10 @@ FLAP_WINDOW_S = 300
 """Window in which changes are counted."""
 FLAP_CALM_S = 60
 """Seconds without a change after which a probe no longer counts as flapping."""
-LOOP_DEATHS = 3
-"""Own deaths inside the runtime's ten-minute memory that make a restart loop; a first crash is no loop."""
+LOOP_DEATHS = 4
+"""Own deaths inside the runtime's ten-minute memory that make a restart loop; a few crashes are no loop."""
+LOOP_CALM_S = 60
+"""Seconds of running after which a target is out of its restart loop."""
 ENGINE_BACKOFF_S = 15
 """How long an engine that restarts a target by itself is left to it; Docker is back in under 100 ms at first."""
 
@@ -77,6 +79,7 @@ class Track:
     failures: int = 0
     successes: int = 0
     last: ProbeResult | None = None
+    failed_since: datetime | None = None
     changed_at: tuple[datetime, ...] = ()
 
     def flapping(self, now: datetime) -> bool:
@@ -118,8 +121,10 @@ def _moved(track: Track, probe: Probe, result: ProbeResult, seen: Observation) -
         still_failing = track.failing is True and good < probe.success_threshold
         return _turned(replace(track, failures=0, successes=good, last=result), still_failing, result.at)
     bad = track.failures + 1
+    since = track.failed_since if track.failures else result.at
     fails = bad >= probe.failure_threshold or bool(track.failing)
-    return _turned(replace(track, failures=bad, successes=0, last=result), True if fails else track.failing, result.at)
+    failed = replace(track, failures=bad, successes=0, last=result, failed_since=since)
+    return _turned(failed, True if fails else track.failing, result.at)
 
 
 def _turned(track: Track, failing: bool | None, at: datetime) -> Track:
@@ -159,6 +164,13 @@ def _engine_restarts(sight: RuntimeFacts, now: datetime) -> bool:
     return sight.finished_at is None or now - sight.finished_at < timedelta(seconds=ENGINE_BACKOFF_S)
 
 
+def _looping(sight: RuntimeFacts, now: datetime) -> bool:
+    if sight.deaths < LOOP_DEATHS or respected(sight, now) is not None:
+        return False
+    calm = sight.running and sight.started_at is not None
+    return not (calm and sight.started_at and now - sight.started_at >= timedelta(seconds=LOOP_CALM_S))
+
+
 def runtime_deviations(sight: Sight | None, now: datetime) -> tuple[Deviation, ...]:
     """What the runtime facts alone say; nothing where the runtime could not be seen."""
     match sight:
@@ -169,7 +181,7 @@ def runtime_deviations(sight: Sight | None, now: datetime) -> tuple[Deviation, .
         case RuntimeFacts(state=RuntimeState.PAUSED):
             return (Deviation(kind=DeviationKind.PAUSED),)
     found = []
-    if sight.deaths >= LOOP_DEATHS and respected(sight, now) is None:
+    if _looping(sight, now):
         found.append(Deviation(kind=DeviationKind.RESTART_LOOP))
     if not sight.running and respected(sight, now) is None and not _engine_restarts(sight, now):
         found.append(Deviation(kind=DeviationKind.NOT_RUNNING))
@@ -188,31 +200,26 @@ def deviations(watch: Watch, now: datetime) -> tuple[Deviation, ...]:
     return tuple(sorted(found))
 
 
-def live_deviations(service: HealthyService, seen: Observation) -> tuple[Deviation, ...] | None:
-    """What one live observation shows by itself, without thresholds; None when it cannot be told (S4, S5)."""
-    found = list(runtime_deviations(seen.sight, seen.at))
-    if found:
-        return tuple(sorted(found))
-    if not isinstance(seen.sight, RuntimeFacts):
-        return None
-    if respected(seen.sight, seen.at):
-        return ()
-    if any(result.outcome is Outcome.UNKNOWN for result in seen.probes) or len(seen.probes) < len(service.probes):
-        return None
-    failing = (r.probe for r in seen.probes if r.outcome is Outcome.FAILURE)
-    return tuple(sorted(Deviation(kind=DeviationKind.PROBE_FAILING, probe=probe) for probe in failing))
+def still_deviates(service: HealthyService, original: Sequence[Deviation], seen: Observation) -> bool | None:
+    """Whether one live observation still shows what an incident is about, without thresholds (S4).
 
-
-def still_deviates(original: tuple[Deviation, ...], live: tuple[Deviation, ...] | None) -> bool | None:
-    """Whether one of the original deviations is still there; None when it cannot be told.
-
-    A flapping probe counts as its failing; a target that left its running state deviates whatever the probes said.
+    None when it cannot be told (S5). Where the runtime itself deviated, every probe counts; otherwise the probes that
+    failed do. A check that is itself broken says nothing and is left out.
     """
-    if live is None:
+    hard = [d for d in runtime_deviations(seen.sight, seen.at) if d.kind is not DeviationKind.RESTART_LOOP]
+    if hard or set(original) & set(runtime_deviations(seen.sight, seen.at)):
+        return True
+    if respected(seen.sight, seen.at):
+        return False
+    if not isinstance(seen.sight, RuntimeFacts) or not seen.sight.running:
         return None
-    probes = {deviation.probe for deviation in original if deviation.probe}
-    kinds = {deviation.kind for deviation in original}
-    return any(now.probe in probes if now.probe else True for now in live) or bool(kinds & {now.kind for now in live})
+    named = {deviation.probe for deviation in original if deviation.probe}
+    relevant = {name for name, _ in service.probes if name in named or len(named) < len(original)}
+    results = [r for r in seen.probes if r.probe in relevant and r.reason is not ProbeReason.CHECK_BROKEN]
+    if any(result.outcome is Outcome.FAILURE for result in results):
+        return True
+    told = bool(results) or not relevant
+    return False if told and all(result.outcome is Outcome.SUCCESS for result in results) else None
 
 
 def health(watch: Watch, now: datetime) -> Health:
@@ -230,6 +237,22 @@ def health(watch: Watch, now: datetime) -> Health:
     if len(answers) < len(watch.tracks) or any(t.last and t.last.outcome is Outcome.UNKNOWN for t in answers):
         return Health.UNKNOWN
     return Health.HEALTHY if all(track.failing is False for track in answers) else Health.UNKNOWN
+
+
+def deviating_since(watch: Watch, now: datetime) -> datetime:
+    """When the first of the present deviations began, as far as it was seen."""
+    began = [track.failed_since for track in watch.tracks.values() if track.failing and track.failed_since]
+    sight = watch.sight
+    if isinstance(sight, RuntimeFacts) and not sight.running and sight.finished_at:
+        began.append(sight.finished_at)
+    return min([*began, now])
+
+
+def deviates(watch: Watch, now: datetime) -> bool | None:
+    """Whether the service deviates, by thresholds; None while that cannot be told."""
+    if deviations(watch, now):
+        return None if isinstance(watch.sight, Blind) else True
+    return False if health(watch, now) in (Health.HEALTHY, Health.STOPPED) else None
 
 
 def severity(service: HealthyService, found: tuple[Deviation, ...]) -> Level:

@@ -182,7 +182,7 @@ def next_step(incident: Incident, situation: Situation, now: datetime) -> Step:
         case Phase.INVESTIGATED:
             return Diagnose()
         case Phase.DIAGNOSED:
-            return MakePlan()
+            return MakePlan() if situation.deviates is not None else _blind()
         case Phase.PLANNED:
             return Judge(attempt=incident.attempt)
         case Phase.HELD:
