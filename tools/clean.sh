@@ -7,18 +7,19 @@ MADE=(.venv .pitcrew/state .demo .mypy_cache .ruff_cache .pytest_cache .import_l
 
 say() { printf 'clean: %s\n' "$*"; }
 
-# A process uses what we made when it has a file of it open, works in it, or was started from the virtual environment.
+# A process uses what we made when it works in it, or has a file of it open, mapped, or on its command line.
 users() {
-    local made pattern pid
-    for made in .venv .pitcrew/state .demo; do
-        pattern="$PWD/$made/"
-        for pid in /proc/[0-9]*; do
-            if { readlink "$pid/cwd" "$pid"/fd/* || true; } 2>/dev/null | sed 's:$:/:' | grep -qF "$pattern" ||
-                { tr '\0' '\n' <"$pid/cmdline" || true; } 2>/dev/null | grep -qF "$pattern"; then
-                basename "$pid"
-            fi
-        done
-    done | sort -nu | paste -sd ' '
+    local process
+    for process in /proc/[0-9]*; do
+        if {
+            readlink "$process/cwd" "$process"/fd/*
+            cat "$process/maps"
+            tr '\0' '\n' <"$process/cmdline"
+            true
+        } 2>/dev/null | grep -F -e "$PWD/.venv/" -e "$PWD/.pitcrew/state" -e "$PWD/.demo" >/dev/null; then
+            basename "$process"
+        fi
+    done | paste -sd ' '
 }
 
 running=$(users)
@@ -34,4 +35,5 @@ if [ -d .pitcrew/manifests ]; then
     [ ! -d .pitcrew/manifests ] || say "what you wrote in .pitcrew/manifests stays"
 fi
 [ ! -d .pitcrew ] || rmdir --ignore-fail-on-non-empty .pitcrew
+[ ! -d .chaos ] || say ".chaos stays: it says how to put right what chaos broke ('make chaos-fix')"
 say "done; images stay on the engine (docker image rm pitcrew/victim pitcrew/base)"
