@@ -13,11 +13,11 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-import docker  # type: ignore[import-untyped]
+import docker
 import hypothesis
 import pytest
-from docker.context import ContextAPI  # type: ignore[import-untyped]
-from docker.errors import DockerException, ImageNotFound  # type: ignore[import-untyped]
+from docker.context import ContextAPI
+from docker.errors import DockerException, ImageNotFound
 from requests.exceptions import RequestException
 
 ROOT = Path(__file__).resolve().parent.parent
