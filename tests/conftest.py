@@ -25,6 +25,7 @@ REQUIRE_VARIABLE = "PITCREW_REQUIRE"
 VICTIM_IMAGE = "pitcrew/victim:latest"
 BASE_IMAGES = ("python:3.12-slim", "pitcrew/base:latest")
 ENGINE_TIMEOUT_S = 5
+ENGINE_REMEDY = "on Debian: apt-get install docker.io iptables, then start dockerd; or name another in DOCKER_HOST"
 BUILD_TIMEOUT_S = 300
 REASON_CHARS_MAX = 160
 skipped_key = pytest.StashKey[Counter[str]]()
@@ -36,13 +37,12 @@ hypothesis.settings.load_profile("pitcrew")
 
 def _docker_missing() -> str | None:
     """Why tests marked `docker` cannot run here, and the remedy; None where they can."""
-    if shutil.which("docker") is None:
-        return "there is no docker command; on Debian: apt-get install docker.io iptables"
     address = os.environ.get("DOCKER_HOST") or ContextAPI.get_current_context().Host
     try:
         client = docker.DockerClient(base_url=address, timeout=ENGINE_TIMEOUT_S, version="auto")
     except DockerException as error:
-        return f"no engine answers at {address} ({_short(error)}); start dockerd, or name another in DOCKER_HOST"
+        remedy = "join the group docker" if "PermissionError" in str(error) else ENGINE_REMEDY
+        return f"no engine answers at {address} ({_short(error)}); {remedy}"
     try:
         client.ping()
         if not any(_has_image(client, name) for name in (VICTIM_IMAGE, *BASE_IMAGES)):
@@ -51,7 +51,7 @@ def _docker_missing() -> str | None:
         return f"the engine at {address} did not answer ({_short(error)}); see its log"
     finally:
         client.close()
-    return None
+    return None if shutil.which("docker") else "the engine answers, but there is no docker command to build images with"
 
 
 def _has_image(client: docker.DockerClient, name: str) -> bool:
@@ -63,7 +63,7 @@ def _has_image(client: docker.DockerClient, name: str) -> bool:
 
 
 def _short(error: Exception) -> str:
-    """The innermost reason, on one line, bounded."""
+    """An error's text on one line, bounded."""
     text = " ".join(str(error).split())
     return text if len(text) <= REASON_CHARS_MAX else f"{text[:REASON_CHARS_MAX]}..."
 
