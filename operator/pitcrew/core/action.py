@@ -1,0 +1,150 @@
+"""The catalogue of actions: a closed union. What is not here cannot be done to a target.
+
+Each action names, beside itself, what it needs of the target, how it is undone or why not, and how it weighs.
+A model cannot name any of this; only runbooks, written by people, and `proposal` join causes to actions.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Annotated, Literal, assert_never
+
+from pydantic import Field, TypeAdapter
+
+from pitcrew.core.observation import RuntimeFacts, RuntimeState
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Start:
+    """Start a target that does not run."""
+
+    name: Literal["start"] = "start"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Restart:
+    """Stop politely, kill after `grace_s` seconds, start again."""
+
+    name: Literal["restart"] = "restart"
+    grace_s: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RemoveFile:
+    """Remove one declared regular file inside the target; its bytes, owner and mode are kept for the undo."""
+
+    name: Literal["removeFile"] = "removeFile"
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RestoreFile:
+    """Put back a file that `removeFile` took away; only ever an undo."""
+
+    name: Literal["restoreFile"] = "restoreFile"
+    path: str
+
+
+Action = Start | Restart | RemoveFile | RestoreFile
+
+_CATALOGUE: TypeAdapter[Action] = TypeAdapter(Annotated[Action, Field(discriminator="name")])
+
+
+class Seen(StrEnum):
+    """What a look at the live target says about an effect whose answer was lost."""
+
+    UNKNOWN = "Unknown"
+    NOT_DONE = "NotDone"
+    DONE = "Done"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Irreversible:
+    """There is nothing to undo, and why."""
+
+    reason: str
+
+
+def undo_of(action: Action) -> Action | Irreversible:
+    """The action that takes another one back, or the reason why there is none."""
+    match action:
+        case Start():
+            return Irreversible(reason="a start changes nothing but that the target runs")
+        case Restart():
+            return Irreversible(
+                reason="the run that ended cannot be brought back; disk and configuration are as before"
+            )
+        case RemoveFile(path=path):
+            return RestoreFile(path=path)
+        case RestoreFile():
+            return Irreversible(reason="it is itself an undo")
+        case _:
+            assert_never(action)
+
+
+def is_destructive(action: Action) -> bool:
+    """Whether something that was there is gone afterwards (S7 asks for a second, independent source)."""
+    return not isinstance(action, Start | RestoreFile)
+
+
+def obstacle(action: Action, facts: RuntimeFacts) -> str | None:
+    """Why an action cannot be carried out on a target as it is now, or None."""
+    match action:
+        case Start():
+            if facts.state in (RuntimeState.RUNNING, RuntimeState.PAUSED, RuntimeState.RESTARTING):
+                return f"start needs a target that does not run, this one is {facts.state}"
+        case Restart():
+            if facts.state not in (RuntimeState.RUNNING, RuntimeState.EXITED):
+                return f"restart needs a running or exited target, this one is {facts.state}"
+        case RemoveFile() | RestoreFile():
+            if facts.state is not RuntimeState.RUNNING:
+                return f"{action.name} needs a running target that is not paused, this one is {facts.state}"
+        case _:
+            assert_never(action)
+    return None
+
+
+def to_data(action: Action) -> dict[str, str | int]:
+    """The action as JSON data: its name and its parameters."""
+    return asdict(action)
+
+
+def from_data(data: Mapping[str, object]) -> Action:
+    """The action that `to_data` wrote.
+
+    Raises:
+        ValueError: the name is not in the catalogue, or the parameters are not exactly its own.
+    """
+    action = _CATALOGUE.validate_python(dict(data))
+    if to_data(action) != dict(data):
+        raise ValueError(f"{action.name}: parameters are not exactly its own: {sorted(data)}")
+    return action
+
+
+def describe(action: Action) -> str:
+    """The action in a few words for people."""
+    match action:
+        case Start():
+            return "start the target"
+        case Restart(grace_s=grace_s):
+            return f"restart the target (grace {grace_s} s)"
+        case RemoveFile(path=path):
+            return f"remove {path}"
+        case RestoreFile(path=path):
+            return f"put {path} back"
+        case _:
+            assert_never(action)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trace:
+    """What an effect is recognised by afterwards; part of the durable intent.
+
+    `op` is unique for one permit; `instance` is the run of the target right before the effect; `notes` holds what the
+    actuator needs to read the outcome off the target later (no secrets, no file contents).
+    """
+
+    op: str
+    target_id: str
+    instance: str
+    notes: Mapping[str, str]
