@@ -1,4 +1,4 @@
-r"""Text that somebody else wrote: how it is bounded, redacted and escaped before any person, model or file sees it (S8).
+r"""Text that somebody else wrote: how it is bounded, redacted and escaped before a person, a model or a file sees it (S8).
 
 `clean` is the one call for what comes from outside: logs, env, labels, bodies, exec output, texts of exceptions.
 `markdown` and `markdown_block` are for the sink of that name, on top of it.
@@ -77,8 +77,8 @@ _VALUE = (
 _ASSIGNED = re.compile(rf"(?P<name>{_NAMES}){_SUFFIX}(?P<sign>{_SIGN}){_VALUE}", re.I)
 _OPTION = re.compile(
     rf"(?P<name>--(?:[a-z0-9]{{1,20}}-){{0,3}}(?:{_NAMES}|pass)){_SUFFIX}"
-    r"(?P<sign>[\"'],?\s{1,16}[\"']?|[ \t]{1,16})"
-    r"(?P<value>\"[^\"\n]{0,4096}+\"?|'[^'\n]{0,4096}+'?|(?!-)[^\s\"',\]]{1,4096}+)",
+    r"(?P<sign>[\"'],\s{0,16}[\"']|[ \t]{1,16})"
+    r"(?P<value>\"[^\"\n]{0,4096}+\"?|'[^'\n]{0,4096}+'?|(?!-)[^\s\"',]{1,4096}+)",
     re.I,
 )
 _QUOTED_WORD = re.compile(
@@ -205,9 +205,10 @@ def _unwrapped(value: str) -> tuple[str, str]:
         inner = value[opening.end() :]
         closing = opening[0] if inner.endswith(opening[0]) else opening[0][-1]
         return (inner.removesuffix(closing), closing if inner.endswith(closing) else "")
-    if _REDACTED.fullmatch(value):
-        return value, ""
+    mark = _REDACTED.match(value)
     bare = value.rstrip(_TRAILING)
+    if mark and len(bare) < mark.end():
+        return mark[0], value[mark.end() :]
     return bare, value[len(bare) :]
 
 
@@ -283,36 +284,36 @@ def _redact_pem(text: str) -> str:
 
 def _pem_end(text: str, begin: int) -> int:
     """Where the key that begins before `begin` ends: its END line, or the last line that looks like key."""
-    following = _PEM_BEGIN.search(text, begin, begin + _PEM_CHARS_MAX)
-    end = _PEM_END.search(text, begin, following.start() if following else begin + _PEM_CHARS_MAX)
-    return end.end() if end else _pem_cut(text, begin)
+    limit = min(len(text), begin + _PEM_CHARS_MAX)
+    following = _PEM_BEGIN.search(text, begin, limit)
+    limit = following.start() if following else limit
+    end = _PEM_END.search(text, begin, limit)
+    return end.end() if end else _pem_cut(text, begin, limit)
 
 
-def _pem_cut(text: str, begin: int) -> int:
-    inline = _PEM_INLINE.match(text, begin)
+def _pem_cut(text: str, begin: int, limit: int) -> int:
+    """The end of a key without END line. Its short last line has as many words as those before, prefix included."""
+    inline = _PEM_INLINE.match(text, begin, limit)
     at = inline.end() if inline else begin
-    for start, end in _line_spans(text, at):
+    words = 1
+    for start, end in _line_spans(text, at, limit):
         line = text[start:end]
-        if start == at and not line.strip():
-            continue
-        if _PEM_BODY.search(line) or _PEM_HEADER.search(line):
+        if _PEM_BODY.search(line):
+            at, words = end, len(line.split())
+        elif _PEM_HEADER.search(line):
             at = end
-        elif at > begin and _PEM_LAST.search(line):
+        elif at > begin and _PEM_LAST.search(line) and len(line.split()) == words:
             return end
         elif line.strip():
             break
     return at
 
 
-def _line_spans(text: str, begin: int) -> Iterator[tuple[int, int]]:
+def _line_spans(text: str, begin: int, limit: int) -> Iterator[tuple[int, int]]:
     at = begin
-    for _ in range(_PEM_LINES_MAX):
-        end = text.find("\n", at, at + _PEM_CHARS_MAX)
-        if end < 0:
-            yield at, min(len(text), at + _PEM_CHARS_MAX)
-            return
-        yield at, end
-        at = end + 1
+    for line in text[begin:limit].split("\n", _PEM_LINES_MAX)[:_PEM_LINES_MAX]:
+        yield at, at + len(line)
+        at += len(line) + 1
 
 
 def _redact_headless(text: str) -> str:
@@ -336,7 +337,8 @@ def _without_body(text: str) -> str:
 # Escaping
 
 _UNPRINTABLE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164"
+    "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    "\u2028-\u202e\u2060-\u206f\u3164"
     "\ud800-\udfff\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 """C0 and C1 controls, line separators, bidirectional overrides, invisible characters, surrogates, tags."""

@@ -1,4 +1,4 @@
-"""The trusted clock of one machine: the wall is asked once, at the start of a boot, and the boot-time clock carries on."""
+"""The trusted clock of one machine: the wall is asked once, at the start, and the boot-time clock carries on."""
 
 import time
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def read_boot_id() -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BootClock:
-    """Time as the boot-time clock tells it, from one anchor on; steps of the wall clock while running change nothing."""
+    """Time as the boot-time clock tells it, from one anchor on; steps of the wall clock change nothing."""
 
     anchor_at: datetime
     anchor_ns: int

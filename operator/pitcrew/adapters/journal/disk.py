@@ -78,13 +78,15 @@ def read_key(path: Path) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise InvalidInput(f"{path}: the journal key cannot be read ({error.strerror}); give a readable file") from None
-    with open(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise InvalidInput(f"{path}: the journal key is not a regular file")
         if status.st_mode & 0o077 or status.st_uid != os.geteuid():
             raise InvalidInput(f"{path}: the journal key is open to others; own it and chmod 600 it")
-        key = file.read(4096).rstrip(b"\r\n")
+        key = os.read(descriptor, 4096).rstrip(b"\r\n")
+    finally:
+        os.close(descriptor)
     if len(key) < KEY_BYTES_MIN:
         raise InvalidInput(f"{path}: the journal key has {len(key)} bytes; at least {KEY_BYTES_MIN} are needed")
     return key

@@ -110,8 +110,8 @@ class JournalFiles:
 
         A chain that does not hold still opens: `read` gives its good beginning, `append` refuses until `seal_damage`.
 
-        Raises InvalidInput for a journal kept with a key that is opened without, JournalUnwritable when the files cannot
-        be read or a fragment not be set aside.
+        Raises InvalidInput for a journal kept with a key that is opened without, JournalUnwritable when the files
+        cannot be read or a fragment not be set aside.
         """
         layout, disk = Layout(directory=directory), disk or Disk()
         try:
@@ -142,6 +142,8 @@ class JournalFiles:
         return self._damage
 
     async def append(self, entry: Entry) -> Record:
+        if entry.type == SEALED:
+            raise InvalidInput(f"{SEALED}: only a person seals damage, with `pitcrew audit seal`")
         waiting = _Waiting(entry=entry, future=Future())
         # A running future cannot be cancelled: who stops waiting takes nothing back.
         waiting.future.set_running_or_notify_cancel()
@@ -169,7 +171,7 @@ class JournalFiles:
         The damaged files stay as they are; no record in them from the damage on is read again, which forgets what they
         told of incidents, permits and budgets. The `Sealed` record carries their digest.
 
-        Raises InvalidInput when nothing is damaged or nobody is named, JournalUnwritable when it cannot be made durable.
+        Raises InvalidInput when nothing is damaged or nobody is named, JournalUnwritable when the disk refuses.
         """
         if not actor.strip() or not reason.strip():
             raise InvalidInput("audit seal: name who acknowledges the damage, and why")
