@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from pitcrew.core.deviation import deviating_since, next_probe_in_s, severity
 from pitcrew.core.errors import JournalError, PitCrewError
-from pitcrew.core.incident import Abandoned, Impossible, Opened, Phase
+from pitcrew.core.incident import TRANSITIONS, Abandoned, Impossible, Opened
 from pitcrew.core.observation import RuntimeFacts
 from pitcrew.core.step import Close, Wait, next_step, situation_of
 from pitcrew.core.untrusted import clean
@@ -22,7 +22,6 @@ RETRY_S = 1.0
 """Seconds until a step that could not be taken is tried again."""
 
 _log = logging.getLogger("pitcrew.loop")
-_WITHDRAWABLE = frozenset(Phase) - {Phase.CLOSED, Phase.RECOVERED}
 
 
 class Worker:
@@ -49,7 +48,7 @@ class Worker:
     async def withdraw(self) -> None:
         """End the open incident, since its service is no longer declared; its record stays."""
         incident = self.desk.incident
-        if incident is None or incident.phase not in _WITHDRAWABLE:
+        if incident is None or (incident.phase, "Abandoned") not in TRANSITIONS:
             return
         try:
             await self.desk.record(Abandoned(reason="the service is no longer declared"))
