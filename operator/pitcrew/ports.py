@@ -1,12 +1,18 @@
 """What the core and the loop need of the world. Protocols only; each docstring is the contract its tests check."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from pitcrew.core.action import Action, Seen, Trace
+from pitcrew.core.conditions import ServiceStatus
 from pitcrew.core.observation import LogLine, ProbeResult, RuntimeEvent, RuntimeFacts, Sight
-from pitcrew.core.resource import HealthyService, HttpGet, ServiceKey, TargetKind
+from pitcrew.core.permit import Permit, PermitRefused
+from pitcrew.core.policy import Case, CompiledRule, Verdict
+from pitcrew.core.proposal import Plan
+from pitcrew.core.record import Entry, Head, Instant, Record
+from pitcrew.core.resource import HealthyService, HttpGet, Rule, ServiceKey, TargetKind
+from pitcrew.core.runbook import Runbook
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,3 +114,119 @@ class HttpProber(Protocol):
         A refused, reset, timed-out, malformed or non-2xx/3xx answer is a Failure; our DNS, descriptors and routes are
         Unknown. The detail is bounded, redacted and printable; the body is capped and never echoed beyond 256 bytes.
         """
+
+
+class Clock(Protocol):
+    """The trusted clock: never behind the last record, never backwards, whatever happens to the wall clock."""
+
+    def now(self) -> Instant:
+        """One reading. Cheap, from any thread."""
+        ...
+
+
+class Journal(Protocol):
+    """The append-only chain of everything that was seen, decided and done: audit trail and recovery log in one."""
+
+    async def append(self, entry: Entry) -> Record:
+        """Add one record; it is durable when this returns.
+
+        Records appended at once share one write. A waiter that is cancelled takes nothing back: its record is kept.
+
+        Raises
+            InvalidInput: the entry cannot be spelt as JSON without floats, or is too large; nothing was written.
+            JournalUnwritable: it could not be made durable. Later appends try anew.
+            JournalDamaged: the chain does not hold; a person must seal it first.
+        """
+        ...
+
+    def read(self, incident: str | None = None) -> Iterator[Record]:
+        """Every durable record in order, or those of one incident; of a damaged journal, the good beginning."""
+        ...
+
+    @property
+    def head(self) -> Head:
+        """The last durable record."""
+        ...
+
+
+class Official(Protocol):
+    """Judges and permits. It holds policies, the signing key and its own ledger; without its permit nothing acts."""
+
+    async def judge(self, service: HealthyService, plan: Plan, case: Case) -> Verdict:
+        """The verdict on a plan, by the service's policy as declared now and the Official's own ledger.
+
+        Never raises for the policy's sake: a rule that fails denies (S9).
+        """
+
+    async def permit(self, service: HealthyService, plan: Plan, case: Case) -> Permit | PermitRefused:
+        """A permit to do exactly this plan, issued only where judging it again, now, allows it. Counted in the budgets
+        once per plan digest, durably, before it is returned."""
+
+    async def permit_undo(self, service: HealthyService, plan: Plan) -> Permit | PermitRefused:
+        """A permit to undo a plan that was permitted before; costs no budget. Refused where PitCrew was stopped, the
+        mode no longer acts, or no permit to do was ever issued for this digest."""
+
+
+class Mechanic(Protocol):
+    """Acts, and never decides. Each call verifies the permit: signature, plan digest, direction, expiry, unspent."""
+
+    async def prepare(self, permit: Permit, plan: Plan, service: HealthyService) -> Trace:
+        """Check that the permit covers the plan and that the precondition holds at the live target; keep what an undo
+        needs. Changes nothing and spends nothing.
+
+        Raises:
+            Refused, TargetAbsent, TargetAmbiguous, Unavailable: nothing may be done now, and why.
+        """
+
+    async def execute(self, permit: Permit, plan: Plan, service: HealthyService, trace: Trace) -> None:
+        """Spend the permit durably, then act, once.
+
+        Raises:
+            Refused: the permit does not cover this, was spent, or a person stopped PitCrew; nothing was done.
+            Unavailable: certainly nothing was done.
+            EffectFailed: the target answered that it did not.
+            OutcomeUnknown: the answer was lost; `look_back` must tell.
+        """
+
+    async def look_back(self, permit: Permit, plan: Plan, service: HealthyService, trace: Trace) -> Seen:
+        """Whether an intended effect happened, by the ledger of spent permits and the live target; settles the permit,
+        so that it can never be used afterwards. A permit that was never spent is `NotDone`.
+
+        Raises:
+            Unavailable, TargetAbsent: it cannot be told now; ask again later.
+        """
+
+
+class RuleCompiler(Protocol):
+    """Turns the rules of a policy into callables."""
+
+    def compile(self, rules: Sequence[Rule]) -> tuple[CompiledRule, ...]:
+        """One callable per rule, in order. A callable raises ValueError where its expression cannot be evaluated.
+
+        Raises:
+            InvalidInput: an expression does not parse, is too large, or is too costly; the text names the rule.
+        """
+
+
+class StatusSink(Protocol):
+    """Where the status of a service is written back, beside what people declared, never over it."""
+
+    async def write(self, status: ServiceStatus) -> None:
+        """Replace the status of one service, atomically; a failure is logged and changes nothing else."""
+
+    async def forget(self, service: ServiceKey) -> None:
+        """Remove the status of a service that is no longer declared."""
+
+
+class ReportSink(Protocol):
+    """Where postmortems go."""
+
+    async def write(self, incident: str, text: str) -> str:
+        """Store the postmortem of an incident durably and return its place for people; replaces an earlier one."""
+
+
+class RunbookSource(Protocol):
+    """Where runbooks come from."""
+
+    def runbooks(self) -> Sequence[Runbook]:
+        """Every usable runbook, the built-in ones first; those of people win over a built-in one with the same id."""

@@ -104,7 +104,7 @@ def obstacle(action: Action, facts: RuntimeFacts) -> str | None:
     return None
 
 
-def to_data(action: Action) -> dict[str, object]:
+def to_data(action: Action) -> dict[str, str | int]:
     """The action as JSON data: its name and its parameters."""
     return asdict(action)
 

@@ -1,0 +1,79 @@
+# `make` alone prints what there is. Each target sets up what it needs by itself; none asks for more rights than it was given.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+MANIFESTS ?= .pitcrew/manifests
+STATE ?= .pitcrew/state
+FAULT ?= flag
+SERVICE ?= victim
+PYTEST_ARGS ?=
+
+BIN := .venv/bin
+READY := .venv/.ready
+REQUIREMENTS := requirements.lock $(wildcard victim-app/requirements.txt)
+# What is Python of our own; a folder counts once something is in it.
+TYPED := operator/pitcrew $(wildcard victim-app/app.py) $(wildcard tools/*.py) $(patsubst %/,%,$(sort $(dir $(wildcard chaos/*.py tests/*.py))))
+
+.PHONY: help demo test check run images base-image chaos-list chaos-break chaos-fix clean
+
+help:
+	@awk 'BEGIN {FS = ":.*## "} \
+		/^##@ / {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+##@ See it work
+demo: $(READY) ## break a real service and watch PitCrew heal it, on Docker or as a local process
+	@$(BIN)/python tools/demo.py
+
+run: $(READY) ## keep the services declared in MANIFESTS healthy (MANIFESTS=.pitcrew/manifests STATE=.pitcrew/state)
+	@mkdir -p -m 0700 "$(MANIFESTS)" "$(STATE)"
+	@if [ -z "$$(find "$(MANIFESTS)" -maxdepth 1 -name '*.y*ml' -print -quit)" ]; then \
+		install -m 0600 manifests/victim.yaml "$(MANIFESTS)/victim.yaml"; \
+		echo "run: $(MANIFESTS) was empty; it has a copy of manifests/victim.yaml now, yours to edit"; \
+	fi
+	@$(BIN)/pitcrew run --manifests "$(MANIFESTS)" --state "$(STATE)"
+
+##@ Break it on purpose
+chaos-list: $(READY) ## list the faults
+	@$(BIN)/python chaos/chaos.py list
+
+chaos-break: $(READY) ## break a service from outside (FAULT=flag SERVICE=victim)
+	@$(BIN)/python chaos/chaos.py break "$(FAULT)" "$(SERVICE)"
+
+chaos-fix: $(READY) ## take back what chaos did (SERVICE=victim)
+	@$(BIN)/python chaos/chaos.py fix "$(SERVICE)"
+
+##@ Develop
+test: $(READY) ## run the tests; those that need a part this machine lacks say so (PYTEST_ARGS=...)
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(READY) ## lint, format, types, layers, generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(TYPED)
+	$(BIN)/lint-imports --no-logo
+ifneq ($(wildcard tools/generate.py),)
+	$(BIN)/python tools/generate.py --check
+endif
+
+images: ## build the victim's image, pitcrew/victim:latest (BASE_IMAGE=... names the base)
+	@tools/images.sh
+
+base-image: ## make a base image from Debian's packages, where no image registry is reached (FORCE=1 anew)
+	@tools/base_image.sh
+
+clean: ## remove what make made here; refused while something runs from it
+	@tools/clean.sh
+
+$(READY): $(REQUIREMENTS) pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "PitCrew needs Python 3.11 or later; '$(PYTHON)' is not that: name one with PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "$(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "setting up .venv from the lock file (once, about a minute)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install -q --disable-pip-version-check $(addprefix -r ,$(REQUIREMENTS))
+	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

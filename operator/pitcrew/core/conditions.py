@@ -1,0 +1,205 @@
+"""Status and conditions: a projection of what is known of one service, for people and tools.
+
+Conditions follow the Kubernetes conventions (kstatus): `Ready`, and abnormal-true ones that are only present when they
+say something. Everything here can be lost and rebuilt from the journal and the live world.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from pitcrew.core.action import describe
+from pitcrew.core.deviation import Deviation, Health, Watch, health, respected
+from pitcrew.core.incident import (
+    Abandoned,
+    Acted,
+    Checked,
+    Diagnosed,
+    Escalated,
+    Event,
+    EvidenceGathered,
+    Failed,
+    Healed,
+    Incident,
+    Intended,
+    Judged,
+    Kept,
+    NothingToTry,
+    Opened,
+    Permitted,
+    Phase,
+    Planned,
+    Reconsidered,
+    Reported,
+    Turned,
+    UndoIntended,
+    Undone,
+    UndoPermitted,
+    UndoTurned,
+    Verified,
+)
+from pitcrew.core.observation import Absent, Blind, ProbeResult, RuntimeFacts, Sight
+from pitcrew.core.record import Head
+from pitcrew.core.resource import HealthyService, Mode
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Condition:
+    """One condition; `since` is when `status` last changed."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+    since: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Notice:
+    """One event for people: when, a one-word reason out of the glossary, and a sentence."""
+
+    at: datetime
+    kind: str
+    reason: str
+    message: str
+    incident: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceStatus:
+    """Everything that is written back about one service. `waits_for` says what an open incident waits for."""
+
+    service: HealthyService
+    at: datetime
+    health: Health
+    conditions: tuple[Condition, ...]
+    deviations: tuple[Deviation, ...]
+    probes: tuple[ProbeResult, ...]
+    flapping: tuple[str, ...]
+    sight: Sight | None
+    incident: Incident | None
+    waits_for: str
+    last_incidents: tuple[Incident, ...]
+    notices: tuple[Notice, ...]
+    journal_head: Head
+    source: str
+    stale: str
+
+
+def notice(event: Event, incident: Incident, at: datetime) -> Notice:
+    """An event of an incident as a sentence for people; every value in it was cleaned when it was recorded."""
+    grave = isinstance(event, Opened | Escalated | Failed | UndoTurned)
+    kind = "Warning" if grave else "Normal"
+    return Notice(at=at, kind=kind, reason=event.type, message=_sentence(event), incident=incident.id)
+
+
+def _sentence(event: Event) -> str:
+    match event:
+        case Opened(severity=severity, deviations=found):
+            return f"{', '.join(map(str, found))}; severity {severity}"
+        case EvidenceGathered(evidence=evidence):
+            return f"{len(evidence)} items of evidence saved"
+        case Diagnosed(diagnoses=(first, *_)):
+            return f"{first.cause} ({first.confidence} of 100, {first.by}): {first.summary}"
+        case Planned(plan=plan, proposal=proposal, risk=risk):
+            return f"{describe(plan.action)} by runbook {proposal.runbook}; risk {risk.level} ({risk.score})"
+        case NothingToTry(reasons=reasons):
+            return "; ".join(reasons)
+        case Judged(verdict=verdict):
+            return f"{verdict.effect}: {verdict.reason}"
+        case Permitted(permit=permit) | UndoPermitted(permit=permit):
+            return f"permit {permit.serial[:12]} to {permit.direction}, until {permit.expires_at:%H:%M:%S}"
+        case Checked(live=live, detail=detail):
+            return f"right before acting: {live}; {detail}"
+        case Intended(trace=trace) | UndoIntended(trace=trace):
+            return f"intent recorded for run {trace.instance}"
+        case Acted(seen=seen, detail=detail) | Undone(seen=seen, detail=detail):
+            return f"{seen}: {detail}"
+        case Verified(passed=passed, detail=detail):
+            return f"{'healed' if passed else 'not healed'}: {detail}"
+        case Escalated(reason=reason, ask=ask):
+            return f"{reason}; a person is asked: {ask}"
+        case Reported(report=report):
+            return f"report {report}"
+        case Healed(detail=detail):
+            return detail
+        case Diagnosed():
+            return "no diagnosis"
+        case Turned(reason=reason) | Failed(reason=reason) | Kept(reason=reason) | UndoTurned(reason=reason):
+            return reason
+        case Reconsidered(reason=reason) | Abandoned(reason=reason):
+            return reason
+
+
+def conditions(
+    service: HealthyService,
+    watch: Watch,
+    incident: Incident | None,
+    waits_for: str,
+    stale: str,
+    halted: str,
+    before: Sequence[Condition],
+    now: datetime,
+) -> tuple[Condition, ...]:
+    """The conditions now; `before` keeps the times of those whose status did not change."""
+    past = {condition.type: condition for condition in before}
+    found = [_ready(watch, now), *_incident(incident, waits_for), *_abnormal(service, stale, halted)]
+    return tuple(
+        Condition(
+            type=kind,
+            status=status,
+            reason=reason,
+            message=message,
+            since=past[kind].since if kind in past and past[kind].status == status else now,
+        )
+        for kind, status, reason, message in found
+    )
+
+
+_Line = tuple[str, str, str, str]
+
+
+def _ready(watch: Watch, now: datetime) -> _Line:
+    state, sight = health(watch, now), watch.sight
+    match state, sight:
+        case _, Blind(reason=reason, detail=detail):
+            return ("Ready", "Unknown", reason, detail)
+        case _, Absent(detail=detail):
+            return ("Ready", "False", "Missing", detail)
+        case Health.STOPPED, RuntimeFacts():
+            reason = respected(sight, now) or "Stopped"
+            return ("Ready", "False", reason, f"{sight.name} was stopped and is left alone; start it to go on")
+        case Health.HEALTHY, _:
+            return ("Ready", "True", "Healthy", "every probe is good")
+        case Health.STARTING, _:
+            return ("Ready", "False", "Starting", "its engine is bringing it back; left to it")
+        case _:
+            return ("Ready", _READY.get(state, "Unknown"), str(state), _failing(watch))
+
+
+_READY: Mapping[Health, str] = {Health.UNHEALTHY: "False", Health.STOPPED: "False"}
+
+
+def _failing(watch: Watch) -> str:
+    last = [track.last for track in watch.tracks.values() if track.last and (track.failing or track.failing is None)]
+    return "; ".join(f"{r.probe}: {r.reason} {r.detail}".rstrip() for r in last)[:300] or "not seen yet"
+
+
+def _incident(incident: Incident | None, waits_for: str) -> list[_Line]:
+    if incident is None:
+        return [("IncidentActive", "False", "None", "no incident is open")]
+    found = [("IncidentActive", "True", str(incident.phase), f"{incident.id}: {waits_for or incident.phase}")]
+    if incident.phase is Phase.ESCALATED:
+        found.append(("Stalled", "True", "WaitsForPerson", f"{incident.id}: {incident.ask}"))
+    return found
+
+
+def _abnormal(service: HealthyService, stale: str, halted: str) -> list[_Line]:
+    found = []
+    if stale:
+        found.append(("ManifestStale", "True", "LastGoodVersionInUse", stale))
+    if halted:
+        found.append(("EffectsHalted", "True", "Halted", halted))
+    if service.spec.policy.mode is not Mode.ENFORCE:
+        found.append(("NotEnforcing", "True", str(service.spec.policy.mode), "decides, and does not act"))
+    return found

@@ -1,0 +1,303 @@
+"""Deviations: named differences between what is desired and what is observed, by thresholds and with flaps damped.
+
+A `Track` remembers one probe's recent answers; `observe` moves it on; `deviations` reads the whole picture. Unknown
+moves nothing (S5). A target that a person stopped, or that its engine brings back by itself, does not deviate.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from pitcrew.core.observation import (
+    Absent,
+    Blind,
+    Observation,
+    Outcome,
+    ProbeReason,
+    ProbeResult,
+    RuntimeFacts,
+    RuntimeState,
+    Sight,
+    StoppedBy,
+)
+from pitcrew.core.resource import HealthyService, Level, Probe, TargetKind
+
+CONFIRM_INTERVAL_S = 1
+"""Seconds to the next probe after a first failure: detection does not wait for period x threshold."""
+FLAP_CHANGES = 6
+"""Changes between good and failing inside the window that count as flapping; three full swings."""
+FLAP_WINDOW_S = 300
+"""Window in which changes are counted."""
+FLAP_CALM_S = 60
+"""Seconds without a change after which a probe no longer counts as flapping."""
+LOOP_DEATHS = 4
+"""Own deaths inside the runtime's ten-minute memory that make a restart loop; a few crashes are no loop."""
+LOOP_CALM_S = 60
+"""Seconds of running after which a target is out of its restart loop."""
+ENGINE_BACKOFF_S = 15
+"""How long an engine that restarts a target by itself is left to it; Docker is back in under 100 ms at first."""
+
+
+class DeviationKind(StrEnum):
+    """What may differ."""
+
+    PROBE_FAILING = "ProbeFailing"
+    NOT_RUNNING = "NotRunning"
+    PAUSED = "Paused"
+    RESTART_LOOP = "RestartLoop"
+    MISSING = "Missing"
+    FLAPPING = "Flapping"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class Deviation:
+    """One named difference; `probe` says which probe, where there is one."""
+
+    kind: DeviationKind
+    probe: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.probe}" if self.probe else str(self.kind)
+
+
+class Health(StrEnum):
+    """The service in one word; Stopped is a stop that is respected, Starting a target that its engine brings back."""
+
+    UNKNOWN = "Unknown"
+    HEALTHY = "Healthy"
+    UNHEALTHY = "Unhealthy"
+    STOPPED = "Stopped"
+    STARTING = "Starting"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Track:
+    """What is remembered of one probe; `failing` is None until a threshold was reached for the first time."""
+
+    failing: bool | None = None
+    failures: int = 0
+    successes: int = 0
+    last: ProbeResult | None = None
+    failed_since: datetime | None = None
+    changed_at: tuple[datetime, ...] = ()
+
+    def flapping(self, now: datetime) -> bool:
+        """Whether it swings between good and failing faster than anyone should act on."""
+        recent = [at for at in self.changed_at if now - at <= timedelta(seconds=FLAP_WINDOW_S)]
+        return len(recent) >= FLAP_CHANGES and now - recent[-1] < timedelta(seconds=FLAP_CALM_S)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Watch:
+    """Everything remembered of one service between two observations."""
+
+    tracks: Mapping[str, Track] = field(default_factory=dict)
+    seen: Observation | None = None
+
+    @property
+    def sight(self) -> Sight | None:
+        """The last look at the runtime."""
+        return self.seen.sight if self.seen else None
+
+
+def observe(watch: Watch, service: HealthyService, seen: Observation) -> Watch:
+    """The memory after one more observation; probes that are no longer declared are forgotten."""
+    results = {result.probe: result for result in seen.probes}
+    tracks = {
+        name: _moved(watch.tracks.get(name, Track()), probe, results[name], seen)
+        if name in results
+        else watch.tracks.get(name, Track())
+        for name, probe in service.probes
+    }
+    return Watch(tracks=tracks, seen=seen)
+
+
+def _moved(track: Track, probe: Probe, result: ProbeResult, seen: Observation) -> Track:
+    if result.outcome is Outcome.UNKNOWN or (result.outcome is Outcome.FAILURE and _too_early(probe, seen)):
+        return replace(track, last=result)
+    if result.outcome is Outcome.SUCCESS:
+        good = track.successes + 1
+        still_failing = track.failing is True and good < probe.success_threshold
+        return _turned(replace(track, failures=0, successes=good, last=result), still_failing, result.at)
+    bad = track.failures + 1
+    since = track.failed_since if track.failures else result.at
+    fails = bad >= probe.failure_threshold or bool(track.failing)
+    failed = replace(track, failures=bad, successes=0, last=result, failed_since=since)
+    return _turned(failed, True if fails else track.failing, result.at)
+
+
+def _turned(track: Track, failing: bool | None, at: datetime) -> Track:
+    if failing == track.failing:
+        return track
+    changes = track.changed_at if track.failing is None else (*track.changed_at, at)[-FLAP_CHANGES:]
+    return replace(track, failing=failing, changed_at=changes)
+
+
+def _too_early(probe: Probe, seen: Observation) -> bool:
+    started = seen.sight.started_at if isinstance(seen.sight, RuntimeFacts) else None
+    return started is not None and seen.at - started < timedelta(seconds=probe.initial_delay_seconds)
+
+
+def next_probe_in_s(track: Track, probe: Probe) -> int:
+    """Seconds until the probe should be asked again: soon while a first failure waits for its confirmation."""
+    confirming = track.failures > 0 and not track.failing
+    return min(CONFIRM_INTERVAL_S, probe.period_seconds) if confirming else probe.period_seconds
+
+
+def respected(sight: Sight | None, now: datetime) -> str | None:
+    """Why a target that does not run is left alone, or None."""
+    if not isinstance(sight, RuntimeFacts) or sight.state not in (RuntimeState.EXITED, RuntimeState.DEAD):
+        return None
+    if sight.stopped_by is StoppedBy.PERSON:
+        return "StoppedByPerson"
+    if sight.exit_code == 0 and not sight.restarts_by_itself:
+        return "Completed"
+    return None
+
+
+def _engine_restarts(sight: RuntimeFacts, now: datetime) -> bool:
+    if sight.state is RuntimeState.RESTARTING:
+        return True
+    if not sight.restarts_by_itself or sight.state is not RuntimeState.EXITED:
+        return False
+    return sight.finished_at is None or now - sight.finished_at < timedelta(seconds=ENGINE_BACKOFF_S)
+
+
+def _looping(sight: RuntimeFacts, now: datetime) -> bool:
+    if sight.deaths < LOOP_DEATHS or respected(sight, now) is not None:
+        return False
+    calm = sight.running and sight.started_at is not None
+    return not (calm and sight.started_at and now - sight.started_at >= timedelta(seconds=LOOP_CALM_S))
+
+
+def runtime_deviations(sight: Sight | None, now: datetime) -> tuple[Deviation, ...]:
+    """What the runtime facts alone say; nothing where the runtime could not be seen."""
+    match sight:
+        case None | Blind():
+            return ()
+        case Absent():
+            return (Deviation(kind=DeviationKind.MISSING),)
+        case RuntimeFacts(state=RuntimeState.PAUSED):
+            return (Deviation(kind=DeviationKind.PAUSED),)
+        case RuntimeFacts() as facts:
+            return _life_deviations(facts, now)
+
+
+def _life_deviations(sight: RuntimeFacts, now: datetime) -> tuple[Deviation, ...]:
+    found = []
+    if _looping(sight, now):
+        found.append(Deviation(kind=DeviationKind.RESTART_LOOP))
+    if not sight.running and respected(sight, now) is None and not _engine_restarts(sight, now):
+        found.append(Deviation(kind=DeviationKind.NOT_RUNNING))
+    return tuple(found)
+
+
+def deviations(watch: Watch, now: datetime) -> tuple[Deviation, ...]:
+    """Every deviation of the service, sorted; probes count only while the target runs."""
+    found = list(runtime_deviations(watch.sight, now))
+    if isinstance(watch.sight, RuntimeFacts) and watch.sight.running:
+        for name, track in watch.tracks.items():
+            if track.flapping(now):
+                found.append(Deviation(kind=DeviationKind.FLAPPING, probe=name))
+            elif track.failing:
+                found.append(Deviation(kind=DeviationKind.PROBE_FAILING, probe=name))
+    return tuple(sorted(found))
+
+
+def still_deviates(service: HealthyService, original: Sequence[Deviation], seen: Observation) -> bool | None:
+    """Whether one live observation still shows what an incident is about, without thresholds (S4).
+
+    None when it cannot be told (S5). Where the runtime itself deviated, every probe counts; otherwise the probes that
+    failed do. A check that is itself broken says nothing and is left out.
+    """
+    hard = [d for d in runtime_deviations(seen.sight, seen.at) if d.kind is not DeviationKind.RESTART_LOOP]
+    if hard or set(original) & set(runtime_deviations(seen.sight, seen.at)):
+        return True
+    if respected(seen.sight, seen.at):
+        return False
+    if not isinstance(seen.sight, RuntimeFacts) or not seen.sight.running:
+        return None
+    named = {deviation.probe for deviation in original if deviation.probe}
+    relevant = {name for name, _ in service.probes if name in named or len(named) < len(original)}
+    results = [r for r in seen.probes if r.probe in relevant and r.reason is not ProbeReason.CHECK_BROKEN]
+    if any(result.outcome is Outcome.FAILURE for result in results):
+        return True
+    told = bool(results) or not relevant
+    return False if told and all(result.outcome is Outcome.SUCCESS for result in results) else None
+
+
+def health(watch: Watch, now: datetime) -> Health:
+    """The service in one word."""
+    sight = watch.sight
+    if sight is None or isinstance(sight, Blind):
+        return Health.UNKNOWN
+    if respected(sight, now):
+        return Health.STOPPED
+    if deviations(watch, now):
+        return Health.UNHEALTHY
+    if isinstance(sight, RuntimeFacts) and _engine_restarts(sight, now):
+        return Health.STARTING
+    answers = [track for track in watch.tracks.values() if track.last is not None]
+    if len(answers) < len(watch.tracks) or any(t.last and t.last.outcome is Outcome.UNKNOWN for t in answers):
+        return Health.UNKNOWN
+    return Health.HEALTHY if all(track.failing is False for track in answers) else Health.UNKNOWN
+
+
+def deviating_since(watch: Watch, now: datetime) -> datetime:
+    """When the first of the present deviations began, as far as it was seen."""
+    began = [track.failed_since for track in watch.tracks.values() if track.failing and track.failed_since]
+    sight = watch.sight
+    if isinstance(sight, RuntimeFacts) and not sight.running and sight.finished_at:
+        began.append(sight.finished_at)
+    return min([*began, now])
+
+
+def deviates(watch: Watch, now: datetime) -> bool | None:
+    """Whether the service deviates, by thresholds; None while that cannot be told."""
+    if deviations(watch, now):
+        return None if isinstance(watch.sight, Blind) else True
+    return False if health(watch, now) in (Health.HEALTHY, Health.STOPPED) else None
+
+
+def severity(service: HealthyService, found: tuple[Deviation, ...]) -> Level:
+    """How bad it is for users: the criticality, one step lower while only a part of the probes fails."""
+    levels = list(Level)
+    rank = service.spec.criticality.rank
+    failing = {deviation.probe for deviation in found if deviation.probe}
+    partly = all(deviation.probe for deviation in found) and len(failing) < len(service.probes)
+    return levels[max(0, rank - 1)] if partly else levels[rank]
+
+
+_WORDS = {
+    Level.LOW: ("low", "minor", "info", "informational", "sev4", "sev5", "p4", "p5"),
+    Level.MEDIUM: ("medium", "moderate", "warning", "warn", "sev3", "p3"),
+    Level.HIGH: ("high", "major", "error", "sev2", "p2"),
+    Level.CRITICAL: ("critical", "fatal", "emergency", "sev1", "sev0", "p1", "p0"),
+}
+_SEVERITIES = {word: level for level, words in _WORDS.items() for word in words}
+
+
+def normalised_severity(word: str) -> Level:
+    """A severity word from outside on our ladder; a word nobody knows is Critical."""
+    return _SEVERITIES.get("".join(c for c in word.lower() if c.isalnum()), Level.CRITICAL)
+
+
+def engine_verdict(name: str, sight: Sight, at: datetime) -> ProbeResult:
+    """The container's own HEALTHCHECK as a probe result, by rule 1 of FAULTS: it counts only with a failing streak."""
+    if not isinstance(sight, RuntimeFacts) or sight.kind is not TargetKind.DOCKER or not sight.running:
+        return ProbeResult(probe=name, at=at, outcome=Outcome.UNKNOWN, reason=ProbeReason.NOT_RUNNING)
+    own = sight.engine_health
+    if own is None or own.status in ("none", "starting", ""):
+        return ProbeResult(probe=name, at=at, outcome=Outcome.UNKNOWN, reason=ProbeReason.NOT_REPORTED)
+    if own.status != "unhealthy" or own.failing_streak == 0:
+        return ProbeResult(probe=name, at=at, outcome=Outcome.SUCCESS, reason=ProbeReason.OK, detail=own.output)
+    broken = own.exit_code in (126, 127)
+    return ProbeResult(
+        probe=name,
+        at=at,
+        outcome=Outcome.UNKNOWN if broken else Outcome.FAILURE,
+        reason=ProbeReason.CHECK_BROKEN if broken else ProbeReason.ENGINE_UNHEALTHY,
+        detail=own.output,
+        status=own.exit_code,
+    )

@@ -1,0 +1,170 @@
+"""Diagnosis: a cause out of a closed list, with its confidence and the evidence it cites.
+
+The rules are a table. Each names the signals that must hold; the strongest rule that holds is the diagnosis, and all
+that hold are kept. This module may not know actions: what a diagnosis returns cannot name one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pitcrew.core.evidence import Evidence
+from pitcrew.core.signal import Signal, all_shown, fact
+
+
+class Cause(StrEnum):
+    """Every cause that PitCrew knows; Unknown is never a reason to act."""
+
+    UNKNOWN = "Unknown"
+    FLAG_FILE = "FlagFile"
+    HANG = "Hang"
+    DIED = "Died"
+    NOT_STARTED = "NotStarted"
+    START_FAILED = "StartFailed"
+    CRASH_LOOP = "CrashLoop"
+    PAUSED = "Paused"
+    TARGET_MISSING = "TargetMissing"
+    STOPPED_BY_SOMEONE = "StoppedBySomeone"
+    NOT_ANSWERING = "NotAnswering"
+    SERVICE_ERRORS = "ServiceErrors"
+    CHECK_BROKEN = "CheckBroken"
+    FLAPPING = "Flapping"
+
+
+class Diagnoser(StrEnum):
+    """Who gave a diagnosis."""
+
+    RULES = "Rules"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Diagnosis:
+    """A cause, how sure (0 to 100), the ids of the evidence it rests on, and who gave it."""
+
+    cause: Cause
+    confidence: int
+    evidence: tuple[str, ...]
+    by: Diagnoser
+    summary: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DiagnosisRule:
+    """A cause, and the signals that must all hold for it."""
+
+    cause: Cause
+    signals: tuple[Signal, ...]
+    confidence: int
+    summary: str
+
+
+_RUNNING = fact("state", "Running")
+RULES: tuple[DiagnosisRule, ...] = (
+    DiagnosisRule(
+        cause=Cause.FLAG_FILE,
+        signals=(_RUNNING, fact("probe.failing", "Status", "ExitCode", "EngineUnhealthy"), fact("file.present")),
+        confidence=95,
+        summary="the service reports itself unhealthy while a file it declares as removable exists",
+    ),
+    DiagnosisRule(
+        cause=Cause.HANG,
+        signals=(_RUNNING, fact("probe.failing"), fact("suspended", True)),
+        confidence=95,
+        summary="its processes are stopped by a signal, so it cannot answer",
+    ),
+    DiagnosisRule(
+        cause=Cause.HANG,
+        signals=(_RUNNING, fact("probe.failing", "Timeout")),
+        confidence=85,
+        summary="it runs and does not answer in time",
+    ),
+    DiagnosisRule(
+        cause=Cause.CRASH_LOOP,
+        signals=(fact("deviation", "RestartLoop"),),
+        confidence=96,
+        summary="it dies again and again by itself; another restart changes nothing",
+    ),
+    DiagnosisRule(
+        cause=Cause.START_FAILED,
+        signals=(fact("deviation", "NotRunning"), fact("start.error")),
+        confidence=96,
+        summary="the runtime could not start it",
+    ),
+    DiagnosisRule(
+        cause=Cause.NOT_STARTED,
+        signals=(fact("deviation", "NotRunning"), fact("ever.started", False)),
+        confidence=94,
+        summary="it is declared and was never started",
+    ),
+    DiagnosisRule(
+        cause=Cause.DIED,
+        signals=(fact("deviation", "NotRunning"), fact("stopped.by", "Itself"), fact("ever.started", True)),
+        confidence=90,
+        summary="it died by itself and nothing brings it back",
+    ),
+    DiagnosisRule(
+        cause=Cause.STOPPED_BY_SOMEONE,
+        signals=(fact("deviation", "NotRunning"), fact("stopped.by", "Unknown"), fact("ever.started", True)),
+        confidence=60,
+        summary="it does not run, and the runtime no longer knows who ended it",
+    ),
+    DiagnosisRule(
+        cause=Cause.PAUSED,
+        signals=(fact("deviation", "Paused"),),
+        confidence=95,
+        summary="a person paused it",
+    ),
+    DiagnosisRule(
+        cause=Cause.TARGET_MISSING,
+        signals=(fact("deviation", "Missing"),),
+        confidence=95,
+        summary="the runtime knows no such target",
+    ),
+    DiagnosisRule(
+        cause=Cause.CHECK_BROKEN,
+        signals=(fact("check.broken"),),
+        confidence=90,
+        summary="a check cannot run, which says nothing about the service",
+    ),
+    DiagnosisRule(
+        cause=Cause.FLAPPING,
+        signals=(fact("deviation", "Flapping"),),
+        confidence=80,
+        summary="it swings between good and failing; acting on it would add to the swings",
+    ),
+    DiagnosisRule(
+        cause=Cause.NOT_ANSWERING,
+        signals=(_RUNNING, fact("probe.failing", "Refused", "Reset", "Malformed")),
+        confidence=50,
+        summary="it runs and nothing answers where the probe asks",
+    ),
+    DiagnosisRule(
+        cause=Cause.SERVICE_ERRORS,
+        signals=(_RUNNING, fact("probe.failing")),
+        confidence=30,
+        summary="it answers that it is unhealthy, for a reason that the evidence does not show",
+    ),
+)
+"""In order of precedence among equals; a rule's confidence is how often the signals alone tell this cause apart from
+its neighbours in the fault list (FAULTS.md): a structural fact 90 and more, an ambiguous symptom 50 and less."""
+
+
+def diagnose(evidence: Sequence[Evidence]) -> tuple[Diagnosis, ...]:
+    """Every cause whose signals hold, the surest first; a single Unknown when none does."""
+    found: dict[Cause, Diagnosis] = {}
+    for rule in RULES:
+        result = all_shown(rule.signals, evidence)
+        if result.holds and rule.confidence > (found[rule.cause].confidence if rule.cause in found else -1):
+            found[rule.cause] = Diagnosis(
+                cause=rule.cause,
+                confidence=rule.confidence,
+                evidence=result.evidence,
+                by=Diagnoser.RULES,
+                summary=rule.summary,
+            )
+    ranked = sorted(found.values(), key=lambda diagnosis: -diagnosis.confidence)
+    return tuple(ranked) or (
+        Diagnosis(
+            cause=Cause.UNKNOWN, confidence=0, evidence=(), by=Diagnoser.RULES, summary="no rule recognises this"
+        ),
+    )

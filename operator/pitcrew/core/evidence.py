@@ -1,0 +1,187 @@
+"""Evidence: numbered, bounded, redacted items that a diagnosis must cite.
+
+Facts come from the runtime and the probes, templates from the log, events from the runtime's memory. Everything is
+cleaned here, once; what leaves this module can be shown anywhere after the escaping of that place.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pitcrew.core.deviation import Deviation, DeviationKind
+from pitcrew.core.observation import (
+    Absent,
+    Blind,
+    FileFact,
+    LogLine,
+    Observation,
+    Outcome,
+    ProbeReason,
+    RuntimeEvent,
+    RuntimeFacts,
+)
+from pitcrew.core.untrusted import clean
+
+TEXT_BYTES_MAX = 400
+"""Bytes of one item; a template longer than this says nothing a shorter one does not."""
+TEMPLATES_MAX = 20
+"""Log templates kept; rare and error lines first."""
+EVENTS_MAX = 20
+"""Runtime events kept, the latest."""
+
+Value = str | int | bool
+
+
+class Source(StrEnum):
+    """Where an item comes from; a destructive remedy needs one that is not Log (S7)."""
+
+    RUNTIME = "Runtime"
+    PROBE = "Probe"
+    LOG = "Log"
+    EVENT = "Event"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """One item. `key` and `value` carry a fact for signals; `text` is what a person reads; `count` is of log lines."""
+
+    id: str
+    source: Source
+    key: str
+    value: Value
+    text: str
+    count: int = 1
+
+
+def gather(
+    seen: Observation,
+    found: Sequence[Deviation],
+    logs: Iterable[LogLine],
+    events: Sequence[RuntimeEvent],
+    missing: Sequence[str] = (),
+) -> tuple[Evidence, ...]:
+    """All evidence of one instant, numbered E1, E2, ...; `missing` names what could not be gathered."""
+    items = [
+        *_runtime_items(seen),
+        *_probe_items(seen, found),
+        *_log_items(logs),
+        *_event_items(events),
+        *(
+            (Source.RUNTIME, "missing", part, f"could not be gathered: {clean(part, TEXT_BYTES_MAX)}", 1)
+            for part in missing
+        ),
+    ]
+    return tuple(
+        Evidence(id=f"E{number}", source=source, key=key, value=value, text=text, count=count)
+        for number, (source, key, value, text, count) in enumerate(items, start=1)
+    )
+
+
+_Item = tuple[Source, str, Value, str, int]
+
+
+def _fact(source: Source, key: str, value: Value, text: str) -> _Item:
+    shown = clean(value, TEXT_BYTES_MAX) if isinstance(value, str) else value
+    return (source, key, shown, clean(text, TEXT_BYTES_MAX), 1)
+
+
+def _runtime_items(seen: Observation) -> list[_Item]:
+    match seen.sight:
+        case Absent(detail=detail):
+            return [_fact(Source.RUNTIME, "state", "Missing", f"the runtime knows no such target: {detail}")]
+        case Blind(reason=reason, detail=detail):
+            return [_fact(Source.RUNTIME, "state", "Unknown", f"the runtime could not be seen: {reason}: {detail}")]
+        case RuntimeFacts() as facts:
+            return [*_state_items(facts), *(_file_item(file) for file in facts.files if file.present)]
+
+
+def _file_item(file: FileFact) -> _Item:
+    return (Source.RUNTIME, "file.present", file.path, clean(f"declared file exists: {file.path}", TEXT_BYTES_MAX), 1)
+
+
+def _state_items(facts: RuntimeFacts) -> list[_Item]:
+    pairs: list[tuple[str, Value, str]] = [("state", str(facts.state), f"target is {facts.state}")]
+    if not facts.running:
+        pairs += [
+            ("stopped.by", str(facts.stopped_by), f"ended by: {facts.stopped_by}"),
+            ("ever.started", facts.ever_started, "it ran before" if facts.ever_started else "it never ran"),
+        ]
+        if facts.exit_code is not None:
+            pairs.append(("exit.code", facts.exit_code, f"exit code {facts.exit_code}"))
+    if facts.oom_killed:
+        pairs.append(("oom.killed", True, "the kernel killed its main process for memory"))
+    if facts.error:
+        pairs.append(("start.error", facts.error, f"the runtime could not start it: {facts.error}"))
+    if facts.suspended:
+        pairs.append(("suspended", True, "its processes are stopped by a signal (state T)"))
+    if facts.deaths:
+        pairs.append(("deaths", facts.deaths, f"died {facts.deaths} times by itself in ten minutes"))
+    if facts.engine_health and facts.engine_health.failing_streak:
+        own = facts.engine_health
+        pairs.append(
+            ("engine.streak", own.failing_streak, f"own health check failed {own.failing_streak} times: {own.output}")
+        )
+    return [_fact(Source.RUNTIME, *pair) for pair in pairs]
+
+
+def _probe_items(seen: Observation, found: Sequence[Deviation]) -> list[_Item]:
+    failing = {d.probe for d in found if d.kind is DeviationKind.PROBE_FAILING}
+    items = [
+        _fact(Source.PROBE, "deviation", str(kind), f"deviation: {kind}") for kind in sorted({d.kind for d in found})
+    ]
+    for result in seen.probes:
+        status = f" {result.status}" if result.status is not None else ""
+        text = f"probe {result.probe}: {result.outcome} ({result.reason}{status}) {result.detail}".rstrip()
+        key = "probe.good" if result.outcome is Outcome.SUCCESS else "probe.other"
+        if result.outcome is Outcome.FAILURE and result.probe in failing:
+            key = "probe.failing"
+        items.append(_fact(Source.PROBE, key, str(result.reason), text))
+        if result.reason is ProbeReason.CHECK_BROKEN:
+            items.append(
+                _fact(Source.PROBE, "check.broken", result.probe, f"the check {result.probe} itself cannot run")
+            )
+    return items
+
+
+def _event_items(events: Sequence[RuntimeEvent]) -> list[_Item]:
+    return [
+        _fact(Source.EVENT, "event", str(event.kind), f"{event.at:%H:%M:%S} {event.kind} {event.detail}".rstrip())
+        for event in events[-EVENTS_MAX:]
+    ]
+
+
+_MASKS = (
+    (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[\d.,]*(?:Z|[+-]\d\d:?\d\d)?"), "<time>"),
+    (re.compile(r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"), "<uuid>"),
+    (re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b"), "<ip>"),
+    (re.compile(r"\b0x[0-9a-fA-F]+\b|\b(?=[0-9a-f]*\d)[0-9a-f]{12,}\b"), "<hex>"),
+    (re.compile(r"(?<![\w/])[-+]?\d+(?:\.\d+)?(?=\b|[a-z]{1,2}\b)"), "<n>"),
+)
+_ALARMING = re.compile(
+    r"error|fail|fatal|exception|traceback|panic|critical|unhealthy|refused|denied|killed|timeout", re.I
+)
+_LOG_LINE_BYTES_MAX = 2000
+
+
+def template(line: str) -> str:
+    """A log line with its variable parts masked: times, ids, addresses, numbers."""
+    for pattern, mask in _MASKS:
+        line = pattern.sub(mask, line)
+    return " ".join(line.split())
+
+
+def _log_items(logs: Iterable[LogLine]) -> list[_Item]:
+    cleaned = clean("\n".join(line.text for line in logs), _LOG_LINE_BYTES_MAX * 500)
+    counts = Counter(template(clean(line, TEXT_BYTES_MAX)) for line in cleaned.split("\n") if line.strip())
+    ranked = sorted(counts.items(), key=lambda pair: (not _ALARMING.search(pair[0]), pair[1], pair[0]))
+    return [(Source.LOG, "log", text, text, count) for text, count in ranked[:TEMPLATES_MAX]]
+
+
+def values(evidence: Iterable[Evidence]) -> Mapping[str, tuple[Evidence, ...]]:
+    """Evidence by key, in order; a key may have several items."""
+    found: dict[str, tuple[Evidence, ...]] = {}
+    for item in evidence:
+        found[item.key] = (*found.get(item.key, ()), item)
+    return found

@@ -1,0 +1,620 @@
+"""The incident: one stretch of deviation of one service, as a pure machine over recorded events.
+
+`TRANSITIONS` is the whole machine as data; an absent key is the refusal. `advance` applies one event; `replay` applies
+a journal; live running and recovery are therefore the same function. The diagram in `docs/` is drawn from this table.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from pitcrew.core.action import Action, Seen, Trace
+from pitcrew.core.deviation import Deviation
+from pitcrew.core.diagnosis import Cause, Diagnosis
+from pitcrew.core.errors import PitCrewError
+from pitcrew.core.evidence import Evidence
+from pitcrew.core.permit import Permit
+from pitcrew.core.policy import Effect, Verdict
+from pitcrew.core.proposal import Plan, Proposal
+from pitcrew.core.record import Entry, Json, Record
+from pitcrew.core.resource import Level
+from pitcrew.core.risk import Risk
+
+
+class Phase(StrEnum):
+    """Where an incident stands."""
+
+    DETECTED = "Detected"
+    INVESTIGATED = "Investigated"
+    DIAGNOSED = "Diagnosed"
+    PLANNED = "Planned"
+    HELD = "Held"
+    ALLOWED = "Allowed"
+    PERMITTED = "Permitted"
+    CHECKED = "Checked"
+    ACTING = "Acting"
+    VERIFYING = "Verifying"
+    INEFFECTIVE = "Ineffective"
+    STUCK = "Stuck"
+    UNDO_PERMITTED = "UndoPermitted"
+    UNDOING = "Undoing"
+    ESCALATED = "Escalated"
+    RECOVERED = "Recovered"
+    CLOSED = "Closed"
+
+
+class Recovery(StrEnum):
+    """How a service came back."""
+
+    REMEDY = "Remedy"
+    ITSELF = "Itself"
+
+
+class Live(StrEnum):
+    """What the look right before acting showed (S4)."""
+
+    DEVIATES = "Deviates"
+    HEALTHY = "Healthy"
+    CHANGED = "Changed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opened:
+    """A deviation was seen for long enough to be an incident."""
+
+    type: Literal["Opened"] = "Opened"
+    id: str
+    service: str
+    target: str
+    severity: Level
+    deviations: tuple[Deviation, ...]
+    detected_from: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvidenceGathered:
+    """Evidence was saved, before anything acts."""
+
+    type: Literal["EvidenceGathered"] = "EvidenceGathered"
+    evidence: tuple[Evidence, ...]
+    deviations: tuple[Deviation, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Diagnosed:
+    """Causes, the surest first."""
+
+    type: Literal["Diagnosed"] = "Diagnosed"
+    diagnoses: tuple[Diagnosis, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Planned:
+    """A plan, where it comes from, and its risk."""
+
+    type: Literal["Planned"] = "Planned"
+    plan: Plan
+    proposal: Proposal
+    risk: Risk
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NothingToTry:
+    """No remedy is left, and what a person is asked."""
+
+    type: Literal["NothingToTry"] = "NothingToTry"
+    reasons: tuple[str, ...]
+    ask: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """The Official's verdict on the plan."""
+
+    type: Literal["Judged"] = "Judged"
+    verdict: Verdict
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Permitted:
+    """A permit for the plan, to do."""
+
+    type: Literal["Permitted"] = "Permitted"
+    permit: Permit
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checked:
+    """The live look right before acting."""
+
+    type: Literal["Checked"] = "Checked"
+    live: Live
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Intended:
+    """The intent, durable before the effect."""
+
+    type: Literal["Intended"] = "Intended"
+    trace: Trace
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Turned:
+    """A guard turned the attempt away before anything was touched; the attempt counts, and may be made anew."""
+
+    type: Literal["Turned"] = "Turned"
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Acted:
+    """The outcome of the effect, as answered or, after a crash, as read off the target."""
+
+    type: Literal["Acted"] = "Acted"
+    seen: Seen
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failed:
+    """The target was asked and answered that it did not; the remedy is not repeated."""
+
+    type: Literal["Failed"] = "Failed"
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verified:
+    """What the sustained window showed."""
+
+    type: Literal["Verified"] = "Verified"
+    passed: bool
+    looks: int
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kept:
+    """An ineffective remedy stays in place for now, and why."""
+
+    type: Literal["Kept"] = "Kept"
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UndoPermitted:
+    """A permit to undo the attempt with this plan."""
+
+    type: Literal["UndoPermitted"] = "UndoPermitted"
+    permit: Permit
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UndoIntended:
+    """The intent to undo, durable before the effect."""
+
+    type: Literal["UndoIntended"] = "UndoIntended"
+    trace: Trace
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Undone:
+    """The outcome of the undo."""
+
+    type: Literal["Undone"] = "Undone"
+    seen: Seen
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UndoTurned:
+    """The undo was turned away or failed; a person must look."""
+
+    type: Literal["UndoTurned"] = "UndoTurned"
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Escalated:
+    """It waits for a person: why, what is asked, and the policy it was decided under."""
+
+    type: Literal["Escalated"] = "Escalated"
+    reason: str
+    ask: str
+    policy_digest: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reconsidered:
+    """What it waited on changed (the declaration, the time, a refusal); it is looked at anew."""
+
+    type: Literal["Reconsidered"] = "Reconsidered"
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Healed:
+    """The deviation is gone without, or before, an effect of PitCrew."""
+
+    type: Literal["Healed"] = "Healed"
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Abandoned:
+    """The declaration of the service was withdrawn; its record stays."""
+
+    type: Literal["Abandoned"] = "Abandoned"
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reported:
+    """The postmortem was written."""
+
+    type: Literal["Reported"] = "Reported"
+    report: str
+
+
+Event = (
+    Opened
+    | EvidenceGathered
+    | Diagnosed
+    | Planned
+    | NothingToTry
+    | Judged
+    | Permitted
+    | Checked
+    | Intended
+    | Turned
+    | Acted
+    | Failed
+    | Verified
+    | Kept
+    | UndoPermitted
+    | UndoIntended
+    | Undone
+    | UndoTurned
+    | Escalated
+    | Reconsidered
+    | Healed
+    | Abandoned
+    | Reported
+)
+
+P = Phase
+_WITHDRAWN: Mapping[tuple[Phase | None, str], Phase] = {
+    (phase, "Abandoned"): P.CLOSED for phase in P if phase not in (P.CLOSED, P.RECOVERED)
+}
+_HEALED: Mapping[tuple[Phase | None, str], Phase] = {
+    (phase, "Healed"): P.RECOVERED for phase in (P.DETECTED, P.HELD, P.STUCK, P.ESCALATED, P.INEFFECTIVE)
+}
+TRANSITIONS: Mapping[tuple[Phase | None, str], Phase] = {
+    (None, "Opened"): P.DETECTED,
+    (P.DETECTED, "EvidenceGathered"): P.INVESTIGATED,
+    (P.INVESTIGATED, "Diagnosed"): P.DIAGNOSED,
+    (P.DIAGNOSED, "Planned"): P.PLANNED,
+    (P.DIAGNOSED, "NothingToTry"): P.STUCK,
+    (P.PLANNED, "Judged/Allow"): P.ALLOWED,
+    (P.PLANNED, "Judged/Hold"): P.HELD,
+    (P.PLANNED, "Judged/RequireApproval"): P.STUCK,
+    (P.PLANNED, "Judged/Deny"): P.STUCK,
+    (P.HELD, "Reconsidered"): P.DETECTED,
+    (P.ALLOWED, "Permitted"): P.PERMITTED,
+    (P.ALLOWED, "Turned"): P.DETECTED,
+    (P.PERMITTED, "Checked/Deviates"): P.CHECKED,
+    (P.PERMITTED, "Checked/Healthy"): P.RECOVERED,
+    (P.PERMITTED, "Checked/Changed"): P.DETECTED,
+    (P.PERMITTED, "Turned"): P.DETECTED,
+    (P.CHECKED, "Intended"): P.ACTING,
+    (P.CHECKED, "Turned"): P.DETECTED,
+    (P.ACTING, "Acted/Done"): P.VERIFYING,
+    (P.ACTING, "Acted/Unknown"): P.VERIFYING,
+    (P.ACTING, "Acted/NotDone"): P.DETECTED,
+    (P.ACTING, "Turned"): P.DETECTED,
+    (P.ACTING, "Failed"): P.INEFFECTIVE,
+    (P.VERIFYING, "Verified/True"): P.RECOVERED,
+    (P.VERIFYING, "Verified/False"): P.INEFFECTIVE,
+    (P.INEFFECTIVE, "Kept"): P.DETECTED,
+    (P.INEFFECTIVE, "UndoPermitted"): P.UNDO_PERMITTED,
+    (P.INEFFECTIVE, "UndoTurned"): P.DETECTED,
+    (P.STUCK, "UndoPermitted"): P.UNDO_PERMITTED,
+    (P.STUCK, "UndoTurned"): P.STUCK,
+    (P.STUCK, "Escalated"): P.ESCALATED,
+    (P.UNDO_PERMITTED, "UndoIntended"): P.UNDOING,
+    (P.UNDO_PERMITTED, "UndoTurned"): P.DETECTED,
+    (P.UNDOING, "Undone/Done"): P.DETECTED,
+    (P.UNDOING, "Undone/Unknown"): P.DETECTED,
+    (P.UNDOING, "Undone/NotDone"): P.DETECTED,
+    (P.UNDOING, "UndoTurned"): P.DETECTED,
+    (P.ESCALATED, "Reconsidered"): P.DETECTED,
+    (P.ESCALATED, "Reported"): P.ESCALATED,
+    (P.RECOVERED, "Reported"): P.CLOSED,
+    **_HEALED,
+    **_WITHDRAWN,
+}
+"""The machine. A key is a phase and an event, with what it says where that decides."""
+
+
+class Impossible(PitCrewError):
+    """An event that the machine does not know in this phase: the refusal."""
+
+
+class UndoStand(StrEnum):
+    """Where the undo of an attempt stands."""
+
+    NONE = "None"
+    PENDING = "Pending"
+    UNDER_WAY = "UnderWay"
+    DONE = "Done"
+    UNCERTAIN = "Uncertain"
+    TURNED = "Turned"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """One plan and all that came of it. `effective` is None until a verification or a failure said so."""
+
+    plan: Plan
+    proposal: Proposal
+    risk: Risk
+    planned_at: datetime
+    verdict: Verdict | None = None
+    permit: Permit | None = None
+    trace: Trace | None = None
+    intended_at: datetime | None = None
+    seen: Seen | None = None
+    acted_at: datetime | None = None
+    turned: str = ""
+    effective: bool | None = None
+    verified: str = ""
+    undo: UndoStand = UndoStand.NONE
+    undo_permit: Permit | None = None
+    undo_trace: Trace | None = None
+    undo_detail: str = ""
+
+    @property
+    def touched(self) -> bool:
+        """Whether the target may have been changed."""
+        return self.seen in (Seen.DONE, Seen.UNKNOWN)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Incident:
+    """Everything that is known of one incident, by its events alone."""
+
+    id: str
+    service: str
+    target: str
+    severity: Level
+    deviations: tuple[Deviation, ...]
+    detected_from: datetime
+    opened_at: datetime
+    phase: Phase
+    changed_at: datetime
+    evidence: tuple[Evidence, ...] = ()
+    diagnoses: tuple[Diagnosis, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    stuck_because: str = ""
+    ask: str = ""
+    escalated_at: datetime | None = None
+    escalated_under: str = ""
+    recovery: Recovery | None = None
+    recovered_at: datetime | None = None
+    abandoned: str = ""
+    report: str = ""
+    reported_events: int = 0
+    events: int = 0
+
+    @property
+    def attempt(self) -> Attempt:
+        """The attempt under way, or the last one."""
+        return self.attempts[-1]
+
+    @property
+    def cause(self) -> Cause:
+        """The leading cause so far."""
+        return self.diagnoses[0].cause if self.diagnoses else Cause.UNKNOWN
+
+    @property
+    def ineffective(self) -> tuple[Action, ...]:
+        """Actions that were tried here and did not help."""
+        return tuple(attempt.plan.action for attempt in self.attempts if attempt.effective is False)
+
+    @property
+    def effects(self) -> int:
+        """Attempts that may have changed the target."""
+        return sum(attempt.trace is not None and attempt.seen is not Seen.NOT_DONE for attempt in self.attempts)
+
+    @property
+    def to_undo(self) -> Attempt | None:
+        """The latest attempt whose undo is still to come."""
+        return next((a for a in reversed(self.attempts) if a.undo in (UndoStand.PENDING, UndoStand.UNDER_WAY)), None)
+
+    @property
+    def open(self) -> bool:
+        """Whether it still needs the loop."""
+        return self.phase is not Phase.CLOSED
+
+    @property
+    def outcome(self) -> str:
+        """How it ended, or that it has not."""
+        if self.abandoned:
+            return "Abandoned"
+        if self.recovery is Recovery.REMEDY:
+            return "Recovered"
+        if self.recovery is Recovery.ITSELF:
+            return "SelfRecovered"
+        return "Escalated" if self.phase is Phase.ESCALATED else "Open"
+
+
+def signature(event: Event) -> str:
+    """The event as a key of the table."""
+    match event:
+        case Judged(verdict=verdict):
+            return f"Judged/{verdict.effect}"
+        case Checked(live=live):
+            return f"Checked/{live}"
+        case Acted(seen=seen) | Undone(seen=seen):
+            return f"{event.type}/{seen}"
+        case Verified(passed=passed):
+            return f"Verified/{passed}"
+        case _:
+            return event.type
+
+
+def advance(incident: Incident | None, event: Event, at: datetime) -> Incident:
+    """The incident after one event.
+
+    Raises:
+        Impossible: the machine does not know this event in this phase.
+    """
+    phase = TRANSITIONS.get((incident.phase if incident else None, signature(event)))
+    if phase is None:
+        raise Impossible(f"{signature(event)} cannot follow {incident.phase if incident else 'nothing'}")
+    if incident is None:
+        assert isinstance(event, Opened)
+        return Incident(
+            id=event.id,
+            service=event.service,
+            target=event.target,
+            severity=event.severity,
+            deviations=event.deviations,
+            detected_from=event.detected_from,
+            opened_at=at,
+            phase=phase,
+            changed_at=at,
+            events=1,
+        )
+    moved = replace(incident, phase=phase, changed_at=at, events=incident.events + 1)
+    return _absorb(moved, event, at)
+
+
+def _absorb(incident: Incident, event: Event, at: datetime) -> Incident:
+    match event:
+        case EvidenceGathered(evidence=evidence, deviations=found):
+            return replace(incident, evidence=evidence, deviations=found or incident.deviations)
+        case Diagnosed(diagnoses=diagnoses):
+            return replace(incident, diagnoses=diagnoses)
+        case Planned(plan=plan, proposal=proposal, risk=risk):
+            attempt = Attempt(plan=plan, proposal=proposal, risk=risk, planned_at=at)
+            return replace(incident, attempts=(*incident.attempts, attempt))
+        case NothingToTry(reasons=reasons, ask=ask):
+            return replace(incident, stuck_because="; ".join(reasons), ask=ask)
+        case Escalated():
+            escalated = replace(incident, stuck_because=event.reason, ask=event.ask, escalated_at=at)
+            return replace(escalated, escalated_under=event.policy_digest)
+        case Healed():
+            return replace(incident, recovery=Recovery.ITSELF, recovered_at=at)
+        case Checked(live=Live.HEALTHY):
+            healed = replace(incident, recovery=Recovery.ITSELF, recovered_at=at)
+            return _with_attempt(healed, turned=event.detail)
+        case Verified(passed=True):
+            healed = replace(incident, recovery=Recovery.REMEDY, recovered_at=at)
+            return _with_attempt(healed, effective=True, verified=event.detail)
+        case Abandoned(reason=reason):
+            return replace(incident, abandoned=reason)
+        case Reported(report=report):
+            return replace(incident, report=report, reported_events=incident.events)
+        case UndoPermitted() | UndoIntended() | Undone() | UndoTurned():
+            return _absorb_undo(incident, event)
+        case _:
+            return _absorb_attempt(incident, event, at)
+
+
+def _absorb_attempt(incident: Incident, event: Event, at: datetime) -> Incident:
+    match event:
+        case Judged(verdict=verdict):
+            blocked = verdict.effect in (Effect.DENY, Effect.REQUIRE_APPROVAL)
+            judged = replace(incident, stuck_because=verdict.reason) if blocked else incident
+            return _with_attempt(judged, verdict=verdict)
+        case Permitted(permit=permit):
+            return _with_attempt(incident, permit=permit)
+        case Checked(live=Live.CHANGED):
+            return _with_attempt(incident, turned=event.detail)
+        case Intended(trace=trace):
+            return _with_attempt(incident, trace=trace, intended_at=at)
+        case Turned(reason=reason):
+            return _with_attempt(incident, turned=reason)
+        case Acted(seen=seen):
+            undoable = incident.attempt.plan.undo is not None and seen is not Seen.NOT_DONE
+            undo = UndoStand.PENDING if undoable else UndoStand.NONE
+            return _with_attempt(incident, seen=seen, acted_at=at, undo=undo)
+        case Failed(reason=reason):
+            return _with_attempt(incident, seen=Seen.NOT_DONE, acted_at=at, effective=False, verified=reason)
+        case Verified(passed=False):
+            return _with_attempt(incident, effective=False, verified=event.detail)
+        case Kept(reason=reason):
+            return _with_attempt(incident, undo_detail=reason)
+        case _:
+            return incident
+
+
+def _absorb_undo(incident: Incident, event: UndoPermitted | UndoIntended | Undone | UndoTurned) -> Incident:
+    target = incident.to_undo
+    if target is None:
+        return incident
+    match event:
+        case UndoPermitted(permit=permit):
+            changed = replace(target, undo_permit=permit)
+        case UndoIntended(trace=trace):
+            changed = replace(target, undo_trace=trace, undo=UndoStand.UNDER_WAY)
+        case Undone(seen=seen, detail=detail):
+            changed = replace(target, undo=_UNDO_OF_SEEN[seen], undo_detail=detail)
+        case UndoTurned(reason=reason):
+            changed = replace(target, undo=UndoStand.TURNED, undo_detail=reason)
+    attempts = tuple(changed if attempt is target else attempt for attempt in incident.attempts)
+    return replace(incident, attempts=attempts)
+
+
+_UNDO_OF_SEEN = {Seen.DONE: UndoStand.DONE, Seen.UNKNOWN: UndoStand.UNCERTAIN, Seen.NOT_DONE: UndoStand.PENDING}
+
+
+def _with_attempt(incident: Incident, **changes: object) -> Incident:
+    if not incident.attempts:
+        return incident
+    changed = replace(incident.attempt, **changes)  # type: ignore[arg-type]
+    return replace(incident, attempts=(*incident.attempts[:-1], changed))
+
+
+_EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])
+EVENT_TYPES: frozenset[str] = frozenset(kind.__dataclass_fields__["type"].default for kind in Event.__args__)
+
+
+def to_entry(incident_id: str, service: str, event: Event) -> Entry:
+    """The event as an entry for the journal."""
+    data: dict[str, Json] = _EVENT.dump_python(event, mode="json")
+    del data["type"]
+    return Entry(type=event.type, data=data, service=service, incident=incident_id)
+
+
+def from_record(record: Record) -> Event:
+    """The event that `to_entry` wrote.
+
+    Raises:
+        ValueError: the record holds no event of an incident.
+    """
+    return _EVENT.validate_python({"type": record.type, **record.data})
+
+
+def replay(records: Iterable[Record]) -> Incident | None:
+    """The incident that these records, in order, add up to; None when there are none."""
+    incident: Incident | None = None
+    for record in records:
+        incident = advance(incident, from_record(record), record.at)
+    return incident
+
+
+def replay_all(records: Iterable[Record]) -> Sequence[Incident]:
+    """Every incident in the records, in order of opening."""
+    found: dict[str, Incident] = {}
+    for record in records:
+        if record.incident and record.type in EVENT_TYPES:
+            found[record.incident] = advance(found.get(record.incident), from_record(record), record.at)
+    return tuple(found.values())

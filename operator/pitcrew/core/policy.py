@@ -1,0 +1,226 @@
+"""Policy: the verdict on one plan. Ladders allow; everything else can only tighten; the strictest wins.
+
+Every rule that spoke is part of the verdict. What no rule allows is not done; a rule that fails to answer with true or
+false denies (S9). Rules in CEL arrive here compiled, as plain callables.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from pitcrew.core.record import Json, digest
+from pitcrew.core.resource import HealthyService, Level, Mode, RuleEffect, reaches
+
+HOLD_RECHECK_S = 30
+"""Seconds until a held plan is judged again when no exact time is known."""
+
+
+PLANS_PER_ATTEMPT = 3
+"""Plans per permitted attempt; a world that changes under each plan is a person's business after that."""
+
+
+class Effect(StrEnum):
+    """What a verdict says, the harmless one first."""
+
+    DENY = "Deny"
+    HOLD = "Hold"
+    REQUIRE_APPROVAL = "RequireApproval"
+    ALLOW = "Allow"
+
+
+_STRICTNESS = {effect: rank for rank, effect in enumerate(Effect)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ruling:
+    """One rule that spoke: its name, its effect, why, and for a hold until when."""
+
+    rule: str
+    effect: Effect
+    message: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """The strictest effect, with all the rulings that led to it and the digest of the policy they came from."""
+
+    effect: Effect
+    rulings: tuple[Ruling, ...]
+    policy_digest: str
+    until: datetime | None = None
+
+    @property
+    def reason(self) -> str:
+        """The decisive rulings in one line."""
+        return "; ".join(f"{r.rule}: {r.message}" for r in self.rulings if r.effect is self.effect)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CompiledRule:
+    """A named guard as a callable over the case; what it gives must be a bool, anything else denies."""
+
+    name: str
+    effect: RuleEffect
+    message: str
+    evaluate: Callable[[Mapping[str, object]], object]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tries:
+    """What one incident already saw: effects that may have changed the target, and plans made, this one included."""
+
+    effects: int
+    plans: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """What is judged beside the plan: the risk level, the tries so far, and the facts that rules in CEL see.
+
+    `facts` has the keys incident, diagnosis, risk and history; service, action and now are added by the Official,
+    which knows them itself.
+    """
+
+    level: Level
+    tries: Tries
+    facts: Mapping[str, Mapping[str, object]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spending:
+    """What the Official's ledger says: permits of the window for this target and for all, and the last one's time.
+
+    `last_at` is the last permit for another incident of this target.
+    """
+
+    target: int
+    target_free_at: datetime | None
+    everywhere: int
+    everywhere_max: int
+    everywhere_free_at: datetime | None
+    last_at: datetime | None
+    stopped: bool
+
+
+def policy_digest(service: HealthyService) -> str:
+    """Digest of everything in the declaration that a verdict rests on."""
+    spec = service.spec
+    parts: dict[str, Json] = {
+        "policy": spec.policy.model_dump(mode="json", by_alias=True),
+        "remediation": spec.remediation.model_dump(mode="json", by_alias=True),
+        "criticality": str(spec.criticality),
+    }
+    return digest(parts)
+
+
+def target_digest(service: HealthyService) -> str:
+    """Digest of the declaration of the target."""
+    return digest(service.spec.target.model_dump(mode="json", by_alias=True))
+
+
+def judge(
+    service: HealthyService,
+    level: Level,
+    tries: Tries,
+    rules: Sequence[CompiledRule],
+    case: Mapping[str, object],
+    spending: Spending,
+    now: datetime,
+) -> Verdict:
+    """The verdict on a plan of this risk level; `case` is what the rules in CEL see."""
+    rulings = (
+        *_stop(spending),
+        *_mode(service),
+        *_ladders(service, level),
+        *_attempts(service, tries),
+        *_budgets(service, spending, now),
+        *_cooldown(service, spending, now),
+        *(ruling for rule in rules for ruling in _speak(rule, case, now)),
+    )
+    effect = min((ruling.effect for ruling in rulings), key=_STRICTNESS.__getitem__, default=Effect.DENY)
+    holds = [ruling.until for ruling in rulings if ruling.effect is Effect.HOLD and ruling.until]
+    until = max(holds, default=None) if effect is Effect.HOLD else None
+    return Verdict(effect=effect, rulings=rulings, policy_digest=policy_digest(service), until=until)
+
+
+def _stop(spending: Spending) -> tuple[Ruling, ...]:
+    if not spending.stopped:
+        return ()
+    return (Ruling(rule="stop", effect=Effect.DENY, message="a person stopped PitCrew; remove the STOP file to go on"),)
+
+
+def _mode(service: HealthyService) -> tuple[Ruling, ...]:
+    match service.spec.policy.mode:
+        case Mode.ENFORCE:
+            return ()
+        case Mode.SHADOW:
+            return (
+                Ruling(rule="mode/shadow", effect=Effect.DENY, message="Shadow decides and records, and never acts"),
+            )
+        case Mode.OBSERVE:
+            return (Ruling(rule="mode/observe", effect=Effect.DENY, message="Observe only watches"),)
+
+
+def _ladders(service: HealthyService, level: Level) -> tuple[Ruling, ...]:
+    policy = service.spec.policy
+    if reaches(policy.auto_up_to, level) and reaches(policy.approve_up_to, level):
+        return (
+            Ruling(
+                rule="ladder/auto", effect=Effect.ALLOW, message=f"risk {level} is within autoUpTo {policy.auto_up_to}"
+            ),
+        )
+    if reaches(policy.approve_up_to, level):
+        message = f"risk {level} is above autoUpTo {policy.auto_up_to}"
+        return (Ruling(rule="ladder/approve", effect=Effect.REQUIRE_APPROVAL, message=message),)
+    message = f"risk {level} is above approveUpTo {policy.approve_up_to}"
+    return (Ruling(rule="ladder/deny", effect=Effect.DENY, message=message),)
+
+
+def _attempts(service: HealthyService, tries: Tries) -> tuple[Ruling, ...]:
+    most = service.spec.remediation.attempts
+    if tries.effects >= most:
+        message = f"{tries.effects} of at most {most} remedies were tried in this incident"
+        return (Ruling(rule="attempts", effect=Effect.DENY, message=message),)
+    if tries.plans > PLANS_PER_ATTEMPT * most:
+        message = f"{tries.plans} plans were turned away before they could act"
+        return (Ruling(rule="attempts", effect=Effect.DENY, message=message),)
+    return ()
+
+
+def _budgets(service: HealthyService, spending: Spending, now: datetime) -> tuple[Ruling, ...]:
+    budget, found = service.spec.policy.budget, []
+    recheck = now + timedelta(seconds=HOLD_RECHECK_S)
+    if spending.target >= budget.actions:
+        message = f"{spending.target} of {budget.actions} actions spent in the window"
+        until = spending.target_free_at or recheck
+        found.append(Ruling(rule="budget/target", effect=Effect.HOLD, message=message, until=until))
+    if spending.everywhere >= spending.everywhere_max:
+        message = f"{spending.everywhere} of {spending.everywhere_max} actions spent on all services"
+        until = spending.everywhere_free_at or recheck
+        found.append(Ruling(rule="budget/global", effect=Effect.HOLD, message=message, until=until))
+    return tuple(found)
+
+
+def _cooldown(service: HealthyService, spending: Spending, now: datetime) -> tuple[Ruling, ...]:
+    if spending.last_at is None:
+        return ()
+    until = spending.last_at + timedelta(seconds=service.spec.policy.cooldown)
+    if until <= now:
+        return ()
+    return (Ruling(rule="cooldown", effect=Effect.HOLD, message="the last action was a moment ago", until=until),)
+
+
+def _speak(rule: CompiledRule, case: Mapping[str, object], now: datetime) -> tuple[Ruling, ...]:
+    name = f"rule/{rule.name}"
+    try:
+        answer = rule.evaluate(case)
+    except ValueError as error:
+        return (Ruling(rule=name, effect=Effect.DENY, message=f"the rule failed, so it denies: {error}"),)
+    if not isinstance(answer, bool):
+        return (Ruling(rule=name, effect=Effect.DENY, message="the rule gave neither true nor false, so it denies"),)
+    if not answer:
+        return ()
+    until = now + timedelta(seconds=HOLD_RECHECK_S) if rule.effect is RuleEffect.HOLD else None
+    return (Ruling(rule=name, effect=Effect(str(rule.effect)), message=rule.message, until=until),)

@@ -1,0 +1,173 @@
+"""Proposals and plans: the first remedy that applies, is permitted by the service, and was not already ineffective.
+
+A proposal joins what runbooks know to the catalogue of actions. A plan is the proposal bound to one service, incident,
+attempt and target; its digest is what is judged, permitted and looked up again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pitcrew.core.action import (
+    Action,
+    Irreversible,
+    RemoveFile,
+    Restart,
+    Start,
+    is_destructive,
+    obstacle,
+    to_data,
+    undo_of,
+)
+from pitcrew.core.diagnosis import Cause, Diagnosis
+from pitcrew.core.evidence import Evidence, Source
+from pitcrew.core.observation import RuntimeFacts, Sight
+from pitcrew.core.record import digest
+from pitcrew.core.resource import Actions, HealthyService
+from pitcrew.core.runbook import Match, Remedy
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What is judged and permitted. `instance` is the run of the target that it was made for.
+
+    `undo` is the action that takes it back, or None with `irreversible` saying why; `target_digest` binds the
+    declaration of the target, `policy_digest` the policy it was judged under.
+    """
+
+    service: str
+    incident: str
+    attempt: int
+    target: str
+    target_id: str
+    target_digest: str
+    instance: str
+    action: Action
+    undo: Action | None
+    irreversible: str
+    verify_for_s: int
+    deviations: tuple[str, ...]
+    policy_digest: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the plan as canonical JSON."""
+        return digest(
+            {
+                "service": self.service,
+                "incident": self.incident,
+                "attempt": self.attempt,
+                "target": self.target,
+                "target_id": self.target_id,
+                "target_digest": self.target_digest,
+                "instance": self.instance,
+                "action": to_data(self.action),
+                "undo": to_data(self.undo) if self.undo else None,
+                "irreversible": self.irreversible,
+                "verify_for_s": self.verify_for_s,
+                "deviations": list(self.deviations),
+                "policy_digest": self.policy_digest,
+            }
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proposal:
+    """One action for one target, its undo, and where it comes from; `undo_at_end` as the runbook says."""
+
+    action: Action
+    undo: Action | Irreversible
+    runbook: str
+    cause: Cause
+    evidence: tuple[str, ...]
+    undo_at_end: bool
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoRemedy:
+    """Nothing can be proposed: each remedy that was looked at with the reason it fell out, and what to ask a person."""
+
+    reasons: tuple[str, ...]
+    ask: str
+
+
+def propose(
+    service: HealthyService,
+    diagnoses: Sequence[Diagnosis],
+    matches: Sequence[Match],
+    evidence: Sequence[Evidence],
+    sight: Sight,
+    tried: Sequence[Action],
+) -> Proposal | NoRemedy:
+    """The first remedy of the best runbook that fits, or why there is none.
+
+    `tried` holds the actions that already were ineffective in this incident; they are not repeated.
+    """
+    leading = diagnoses[0]
+    if leading.cause is Cause.UNKNOWN:
+        return NoRemedy(reasons=("the cause is unknown, and unknown is never a reason to act",), ask="find the cause")
+    if not matches:
+        return NoRemedy(reasons=(f"no runbook treats {leading.cause} with this evidence",), ask="decide what to do")
+    if not isinstance(sight, RuntimeFacts):
+        return NoRemedy(reasons=("the target cannot be seen",), ask=matches[0].runbook.head.ask)
+    reasons: list[str] = []
+    for match in matches:
+        for remedy in match.runbook.head.remedies:
+            bound = _bind(remedy, service, evidence)
+            reason = bound if isinstance(bound, str) else _unfit(bound, sight, evidence, leading, match, tried)
+            if isinstance(bound, str) or reason:
+                reasons.append(f"{match.runbook.head.id}: {remedy.action}: {reason}")
+                continue
+            return _proposal(bound, remedy, match, leading)
+    return NoRemedy(
+        reasons=tuple(reasons) or (f"runbook {matches[0].runbook.head.id} has no remedy that a machine may try",),
+        ask=matches[0].runbook.head.ask,
+    )
+
+
+def _proposal(action: Action, remedy: Remedy, match: Match, leading: Diagnosis) -> Proposal:
+    return Proposal(
+        action=action,
+        undo=undo_of(action),
+        runbook=match.runbook.head.id,
+        cause=leading.cause,
+        evidence=tuple(dict.fromkeys((*leading.evidence, *match.evidence))),
+        undo_at_end=remedy.undo == "at-end",
+        why=f"{match.runbook.head.title}: {leading.summary}",
+    )
+
+
+def _bind(remedy: Remedy, service: HealthyService, evidence: Sequence[Evidence]) -> Action | str:
+    """The remedy as an action with its parameters from the service's declaration, or why it cannot be."""
+    declared: Actions = service.spec.remediation.actions
+    match remedy.action:
+        case "start":
+            return Start() if declared.start else "the service does not declare it"
+        case "restart":
+            allowed = declared.restart
+            return Restart(grace_s=allowed.grace_period_seconds) if allowed else "the service does not declare it"
+        case "removeFile":
+            if declared.remove_file is None:
+                return "the service does not declare it"
+            present = [item.value for item in evidence if item.key == "file.present" and item.source is Source.RUNTIME]
+            paths = [path for path in declared.remove_file.paths if path in present]
+            return RemoveFile(path=paths[0]) if paths else "none of the declared files exists"
+
+
+def _unfit(
+    action: Action,
+    sight: RuntimeFacts,
+    evidence: Sequence[Evidence],
+    leading: Diagnosis,
+    match: Match,
+    tried: Sequence[Action],
+) -> str | None:
+    if action in tried:
+        return "it was already tried in this incident and did not help"
+    cited = {*leading.evidence, *match.evidence}
+    if not cited <= {item.id for item in evidence}:
+        return "the diagnosis cites evidence that does not exist"
+    sources = {item.source for item in evidence if item.id in cited}
+    if is_destructive(action) and not sources & {Source.RUNTIME}:
+        return "it destroys something, and no runtime fact supports it"
+    return obstacle(action, sight)

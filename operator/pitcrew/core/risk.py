@@ -1,0 +1,94 @@
+"""Risk: of one proposal, a score from 0 to 100 out of named factors, each with the evidence for it, and a level."""
+
+from dataclasses import dataclass
+
+from pitcrew.core.action import Action, Irreversible, RemoveFile, Restart, RestoreFile, Start
+from pitcrew.core.diagnosis import Diagnosis
+from pitcrew.core.history import History
+from pitcrew.core.observation import Observation, Outcome
+from pitcrew.core.proposal import Proposal
+from pitcrew.core.resource import HealthyService, Level
+
+LEVELS: tuple[tuple[int, Level], ...] = ((80, Level.CRITICAL), (60, Level.HIGH), (40, Level.MEDIUM), (0, Level.LOW))
+"""Lowest score of each level. Low is what a careful person does at night without asking: one reversible or harmless
+act on one service that is down anyway, for a structural cause. Each further doubt costs about one level."""
+
+_BLAST: dict[type[Action], tuple[int, str]] = {
+    Start: (2, "starts one target that does not run"),
+    RemoveFile: (5, "changes one declared file of one target"),
+    Restart: (12, "ends every request and all memory of one target"),
+    RestoreFile: (5, "changes one declared file of one target"),
+}
+_CRITICALITY = {Level.LOW: 0, Level.MEDIUM: 5, Level.HIGH: 25, Level.CRITICAL: 45}
+_SEVERITY = {Level.LOW: 0, Level.MEDIUM: 2, Level.HIGH: 5, Level.CRITICAL: 8}
+_REPEATS_FREE = 2
+_REPEAT_POINTS = 8
+_REPEAT_POINTS_MAX = 32
+_ATTEMPT_POINTS = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Factor:
+    """One reason for points, with what it was read from."""
+
+    name: str
+    points: int
+    evidence: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Risk:
+    """Of one proposal."""
+
+    score: int
+    level: Level
+    factors: tuple[Factor, ...]
+
+
+def assess(
+    service: HealthyService,
+    proposal: Proposal,
+    diagnosis: Diagnosis,
+    severity: Level,
+    history: History,
+    seen: Observation,
+    attempt: int,
+) -> Risk:
+    """The risk of a proposal; `attempt` counts from 1."""
+    factors = (
+        _factor("blast radius", *_BLAST[type(proposal.action)]),
+        _reversibility(proposal),
+        _factor("criticality", _CRITICALITY[service.spec.criticality], f"declared {service.spec.criticality}"),
+        _factor("severity", _SEVERITY[severity], f"incident is {severity}"),
+        _factor("confidence", _doubt(diagnosis.confidence), f"{diagnosis.confidence} of 100 for {diagnosis.cause}"),
+        _repetition(history),
+        _factor("attempts", _ATTEMPT_POINTS * (attempt - 1), f"attempt {attempt} of this incident"),
+        _current_state(seen),
+    )
+    score = min(100, sum(factor.points for factor in factors))
+    return Risk(score=score, level=next(level for least, level in LEVELS if score >= least), factors=factors)
+
+
+def _factor(name: str, points: int, evidence: str) -> Factor:
+    return Factor(name=name, points=points, evidence=evidence)
+
+
+def _doubt(confidence: int) -> int:
+    return (100 - confidence) * 3 // 5
+
+
+def _reversibility(proposal: Proposal) -> Factor:
+    if not isinstance(proposal.undo, Irreversible):
+        return _factor("reversibility", 0, f"undone by {proposal.undo.name}")
+    return _factor("reversibility", 0 if isinstance(proposal.action, Start) else 5, proposal.undo.reason)
+
+
+def _repetition(history: History) -> Factor:
+    beyond = max(0, history.same_cause - _REPEATS_FREE)
+    points = min(_REPEAT_POINTS_MAX, beyond * _REPEAT_POINTS)
+    return _factor("repetition", points, f"{history.same_cause} earlier incidents of this cause within the hour")
+
+
+def _current_state(seen: Observation) -> Factor:
+    good = sum(result.outcome is Outcome.SUCCESS for result in seen.probes)
+    return _factor("current state", 10 if good else 0, f"{good} of {len(seen.probes)} probes still good")

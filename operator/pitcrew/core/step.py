@@ -1,0 +1,287 @@
+"""The next step of an incident: one pure function over the incident, the situation and the time.
+
+Steps are a closed union; `perform` in the loop carries each out. `Wait` and `Close` end a turn of the loop.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from pitcrew.core.incident import Attempt, Incident, Phase
+from pitcrew.core.permit import Permit
+from pitcrew.core.policy import HOLD_RECHECK_S, policy_digest
+from pitcrew.core.resource import HealthyService
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Situation:
+    """What the loop sees now: whether the incident's deviations are still there (None: cannot be told)."""
+
+    deviates: bool | None
+    policy_digest: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GatherEvidence:
+    """Save facts, probe results, log templates and events, before anything acts."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Diagnose:
+    """Ask the diagnosers."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MakePlan:
+    """Find a runbook, propose, assess the risk."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judge:
+    """Ask the Official for a verdict."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AskPermit:
+    """Ask the Official for a permit to do."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckLive:
+    """Look at the live target right before acting."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Act:
+    """Record the intent, then have the Mechanic act."""
+
+    attempt: Attempt
+    permit: Permit
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LookBack:
+    """After a crash: read the outcome of an intended effect off the target."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verify:
+    """Watch the target over the sustained window."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Keep:
+    """Leave an ineffective remedy in place, and say why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AskUndo:
+    """Ask the Official for a permit to undo."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Undo:
+    """Record the intent, then have the Mechanic undo."""
+
+    attempt: Attempt
+    permit: Permit
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LookBackUndo:
+    """After a crash: read the outcome of an intended undo off the target."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Escalate:
+    """Hand over to a person."""
+
+    reason: str
+    ask: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reconsider:
+    """Look at it anew, since what it waited on changed."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoteHealed:
+    """Record that the deviation is gone."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WriteReport:
+    """Write the postmortem."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wait:
+    """Nothing to do before `until`, or before something changes."""
+
+    reason: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Close:
+    """The incident has ended."""
+
+
+Step = (
+    GatherEvidence
+    | Diagnose
+    | MakePlan
+    | Judge
+    | AskPermit
+    | CheckLive
+    | Act
+    | LookBack
+    | Verify
+    | Keep
+    | AskUndo
+    | Undo
+    | LookBackUndo
+    | Escalate
+    | Reconsider
+    | NoteHealed
+    | WriteReport
+    | Wait
+    | Close
+)
+
+
+def situation_of(service: HealthyService, deviates: bool | None) -> Situation:
+    """The situation of a service as declared now."""
+    return Situation(deviates=deviates, policy_digest=policy_digest(service))
+
+
+def next_step(incident: Incident, situation: Situation, now: datetime) -> Step:
+    """What to do next; total over the phases."""
+    match incident.phase:
+        case Phase.DETECTED:
+            return _from_detected(situation)
+        case Phase.INVESTIGATED:
+            return Diagnose()
+        case Phase.DIAGNOSED:
+            return MakePlan() if situation.deviates is not None else _blind()
+        case Phase.PLANNED:
+            return Judge(attempt=incident.attempt)
+        case Phase.HELD:
+            return _from_held(incident, situation, now)
+        case Phase.ALLOWED:
+            return AskPermit(attempt=incident.attempt)
+        case Phase.PERMITTED:
+            return CheckLive(attempt=incident.attempt)
+        case Phase.CHECKED:
+            return _act(incident)
+        case Phase.ACTING:
+            return LookBack(attempt=incident.attempt)
+        case Phase.VERIFYING:
+            return Verify(attempt=incident.attempt)
+        case Phase.INEFFECTIVE:
+            return _from_ineffective(incident, situation)
+        case Phase.STUCK:
+            return _from_stuck(incident, situation)
+        case Phase.UNDO_PERMITTED:
+            return _undo(incident)
+        case Phase.UNDOING:
+            return _look_back_undo(incident)
+        case Phase.ESCALATED:
+            return _from_escalated(incident, situation)
+        case Phase.RECOVERED:
+            return WriteReport()
+        case Phase.CLOSED:
+            return Close()
+        case _:
+            assert_never(incident.phase)
+
+
+def _from_detected(situation: Situation) -> Step:
+    if situation.deviates is None:
+        return _blind()
+    return GatherEvidence() if situation.deviates else NoteHealed()
+
+
+def _from_held(incident: Incident, situation: Situation, now: datetime) -> Step:
+    if situation.deviates is False:
+        return NoteHealed()
+    verdict = incident.attempt.verdict
+    if verdict is None or verdict.policy_digest != situation.policy_digest:
+        return Reconsider(reason="the policy changed")
+    until = verdict.until or incident.changed_at + timedelta(seconds=HOLD_RECHECK_S)
+    if now >= until:
+        return Reconsider(reason="the hold is over")
+    return Wait(reason=verdict.reason, until=until)
+
+
+def _act(incident: Incident) -> Step:
+    permit = incident.attempt.permit
+    if permit is None:
+        return Escalate(reason="the journal shows no permit for a checked plan", ask="look into the journal")
+    return Act(attempt=incident.attempt, permit=permit)
+
+
+def _from_ineffective(incident: Incident, situation: Situation) -> Step:
+    attempt = incident.attempt
+    if situation.deviates is False:
+        return NoteHealed()
+    if incident.to_undo is not attempt:
+        return Keep(reason=f"nothing to undo: {attempt.plan.irreversible or 'the target was not changed'}")
+    if attempt.proposal.undo_at_end:
+        return Keep(reason="the next remedy builds on it; it is undone only if the incident cannot be healed")
+    return AskUndo(attempt=attempt) if situation.deviates else _blind()
+
+
+def _blind() -> Wait:
+    return Wait(reason="the target cannot be seen; unknown is never a reason to act")
+
+
+def _from_stuck(incident: Incident, situation: Situation) -> Step:
+    if situation.deviates is False:
+        return NoteHealed()
+    if incident.to_undo is not None:
+        return AskUndo(attempt=incident.to_undo) if situation.deviates else _blind()
+    return Escalate(reason=incident.stuck_because, ask=incident.ask or "decide what to do; `pitcrew why` has the chain")
+
+
+def _undo(incident: Incident) -> Step:
+    attempt = incident.to_undo
+    if attempt is None or attempt.undo_permit is None:
+        return Escalate(reason="the journal shows no permit for an undo", ask="look into the journal")
+    return Undo(attempt=attempt, permit=attempt.undo_permit)
+
+
+def _look_back_undo(incident: Incident) -> Step:
+    attempt = incident.to_undo
+    if attempt is None:
+        return Escalate(reason="the journal shows no undo under way", ask="look into the journal")
+    return LookBackUndo(attempt=attempt)
+
+
+def _from_escalated(incident: Incident, situation: Situation) -> Step:
+    if incident.reported_events < incident.events:
+        return WriteReport()
+    if situation.deviates is False:
+        return NoteHealed()
+    if situation.deviates and incident.escalated_under != situation.policy_digest:
+        return Reconsider(reason="the declaration changed")
+    return Wait(reason=f"waits for a person: {incident.stuck_because}")

@@ -1,0 +1,129 @@
+"""What every test may rely on: the real parts that markers ask for, and the victim's image.
+
+A test marked `docker` (later `browser`, `llm`, `cluster`) needs a real part. Where the part is missing its tests are
+skipped, and one line at the end says what is missing and how to get it. `PITCREW_REQUIRE=docker,...` ends the
+session as a failure with that line instead, so that nothing is skipped where all of it is meant to be there.
+"""
+
+import os
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import docker
+import hypothesis
+import pytest
+from docker.context import ContextAPI
+from docker.errors import DockerException, ImageNotFound
+from requests.exceptions import RequestException
+
+ROOT = Path(__file__).resolve().parent.parent
+REQUIRE_VARIABLE = "PITCREW_REQUIRE"
+VICTIM_IMAGE = "pitcrew/victim:latest"
+BASE_IMAGES = ("python:3.12-slim", "pitcrew/base:latest")
+ENGINE_TIMEOUT_S = 5
+ENGINE_REMEDY = "on Debian: apt-get install docker.io iptables, then start dockerd; or name another in DOCKER_HOST"
+BUILD_TIMEOUT_S = 300
+REASON_CHARS_MAX = 160
+skipped_key = pytest.StashKey[Counter[str]]()
+
+# Machines differ in speed, so no example fails for being slow; a failure prints what repeats it.
+hypothesis.settings.register_profile("pitcrew", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("pitcrew")
+
+
+def _docker_missing() -> str | None:
+    """Why tests marked `docker` cannot run here, and the remedy; None where they can."""
+    address = os.environ.get("DOCKER_HOST") or ContextAPI.get_current_context().Host
+    try:
+        client = docker.DockerClient(base_url=address, timeout=ENGINE_TIMEOUT_S, version="auto")
+    except DockerException as error:
+        remedy = "join the group docker" if "PermissionError" in str(error) else ENGINE_REMEDY
+        return f"no engine answers at {address} ({_short(error)}); {remedy}"
+    try:
+        client.ping()
+        if not any(_has_image(client, name) for name in (VICTIM_IMAGE, *BASE_IMAGES)):
+            return f"the engine has no image to build the victim on; `make base-image`, or docker pull {BASE_IMAGES[0]}"
+    except (DockerException, RequestException) as error:
+        return f"the engine at {address} did not answer ({_short(error)}); see its log"
+    finally:
+        client.close()
+    return None if shutil.which("docker") else "the engine answers, but there is no docker command to build images with"
+
+
+def _has_image(client: docker.DockerClient, name: str) -> bool:
+    try:
+        client.images.get(name)
+    except ImageNotFound:
+        return False
+    return True
+
+
+def _short(error: Exception) -> str:
+    """An error's text on one line, bounded."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= REASON_CHARS_MAX else f"{text[:REASON_CHARS_MAX]}..."
+
+
+def _not_yet() -> str | None:
+    return "nothing here needs it yet, so there is no way to look for it"
+
+
+PARTS: dict[str, Callable[[], str | None]] = {
+    "docker": _docker_missing,
+    "browser": _not_yet,
+    "llm": _not_yet,
+    "cluster": _not_yet,
+}
+
+
+@cache
+def _missing(part: str) -> str | None:
+    """The line about a part that is not here, looked for once a session; None where it is."""
+    reason = PARTS[part]()
+    return None if reason is None else f"{part} is missing: {reason}"
+
+
+def _required() -> list[str]:
+    return [name.strip() for name in os.environ.get(REQUIRE_VARIABLE, "").split(",") if name.strip()]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    unknown = sorted(set(_required()) - PARTS.keys())
+    if unknown:
+        raise pytest.UsageError(f"{REQUIRE_VARIABLE} names {', '.join(unknown)}; known are {', '.join(PARTS)}")
+    config.stash[skipped_key] = Counter()
+
+
+def pytest_sessionstart() -> None:
+    lines = [line for part in _required() if (line := _missing(part))]
+    if lines:
+        pytest.exit("\n".join(lines), returncode=pytest.ExitCode.TESTS_FAILED)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        for part in PARTS:
+            if item.get_closest_marker(part) and (line := _missing(part)):
+                item.add_marker(pytest.mark.skip(reason=line))
+                config.stash[skipped_key][line] += 1
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line, count in config.stash[skipped_key].items():
+        terminalreporter.write_line(f"{line} ({count} skipped)", yellow=True)
+
+
+@pytest.fixture(scope="session")
+def victim_image() -> str:
+    """The victim's image, built from this checkout; for tests marked `docker`."""
+    built = subprocess.run(
+        [ROOT / "tools" / "images.sh"], capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False
+    )
+    if built.returncode != 0:
+        pytest.fail(f"tools/images.sh failed:\n{built.stdout}\n{built.stderr}", pytrace=False)
+    return VICTIM_IMAGE

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Builds the victim's image on a base that can be had here: `make images`. The last line it prints names the image.
+#
+# The base is, in this order: BASE_IMAGE where it is set; python:3.12-slim or pitcrew/base:latest where one is on this
+# engine; python:3.12-slim from a registry, within 20 s. Where none can be had it says so and builds nothing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+IMAGE=pitcrew/victim:latest
+SLIM=python:3.12-slim
+OWN=pitcrew/base:latest
+PULL_TIMEOUT_S=20
+
+say() { printf 'images: %s\n' "$*"; }
+fail() { printf 'images: %s\n' "$*" >&2; exit 1; }
+present() { docker image inspect "$1" >/dev/null 2>&1; }
+
+choose_base() {
+    if [ -n "${BASE_IMAGE:-}" ]; then BASE=$BASE_IMAGE WHY="BASE_IMAGE names it"; return; fi
+    local base
+    for base in "$SLIM" "$OWN"; do
+        if present "$base"; then BASE=$base WHY="it is on this engine"; return; fi
+    done
+    say "no base image is on this engine; asking a registry for $SLIM"
+    if timeout "$PULL_TIMEOUT_S" docker pull -q "$SLIM" >/dev/null 2>&1; then BASE=$SLIM WHY="a registry had it"; return; fi
+    fail "$SLIM cannot be had from a registry here; 'make base-image' (as root) makes a base from Debian's packages instead"
+}
+
+command -v docker >/dev/null || fail "there is no docker command; on Debian: apt-get install docker.io iptables"
+answer=$(docker version --format '{{.Server.Version}}' 2>&1) || fail "no Docker engine answers: ${answer##*$'\n'}"
+choose_base
+say "building $IMAGE on $BASE ($WHY)"
+# The host's network, so that pip inside reaches what this machine reaches.
+docker build --network host --build-arg "BASE_IMAGE=$BASE" --tag "$IMAGE" victim-app
+say "built $IMAGE"
