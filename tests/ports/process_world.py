@@ -99,7 +99,7 @@ class ProcessWorld:
         """Run the shim's command line again, as a person or chaos would."""
         argv = [sys.executable, "-I", "-S", shim.__file__, str(self.home(service))]
         self._by_hand.append(subprocess.Popen(argv, stdin=subprocess.DEVNULL))
-        eventually(lambda: self._is_settled(service) and self.pid(service), what="the workload")
+        eventually(lambda: self.runs(service), what="the workload")
 
     async def replace(self, service: HealthyService) -> None:
         raise NotImplementedError("a declared process has no other target under its name")
@@ -146,7 +146,7 @@ class ProcessWorld:
     def effects(self) -> int:
         """Starts that the workloads themselves noted; waits for the note of the one that runs."""
         for home in self.state.glob("process/*"):
-            eventually(lambda home=home: self._noted(home), what=f"the note of {home.name}")  # type: ignore[misc]
+            eventually(lambda home=home: self.has_noted(home), what=f"the note of {home.name}")  # type: ignore[misc]
         return sum(len(notes.read_text().split()) for notes in self.work.glob("*/starts"))
 
     # What the tests of the shim itself look at
@@ -174,11 +174,17 @@ class ProcessWorld:
         proc = shim.look_at(self.pid(service))
         return proc.state if proc else "gone"
 
-    def _is_settled(self, service: HealthyService) -> bool:
-        ops = self.record(service)["ops"]
-        return bool(ops) and ops[-1]["state"] == "done" and self._noted(self.home(service))
+    def runs(self, service: HealthyService) -> bool:
+        """Whether a run is on record that has noted its start, and has not ended."""
+        return self.is_settled(service) and self.record(service)["runs"][-1]["finished_at"] is None
 
-    def _noted(self, home: Path) -> bool:
+    def is_settled(self, service: HealthyService) -> bool:
+        """Whether the last operation is done, and the workload has noted its start."""
+        ops = self.record(service)["ops"]
+        return bool(ops) and ops[-1]["state"] == "done" and self.has_noted(self.home(service))
+
+    def has_noted(self, home: Path) -> bool:
+        """Whether the workload that runs, if any, has noted its start."""
         record = shim.read_record(str(home))
         last = record["runs"][-1] if record["runs"] else None
         if last is None or last["finished_at"] is not None:
