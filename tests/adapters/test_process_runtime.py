@@ -16,7 +16,6 @@ from pitcrew.core.errors import EffectFailed, OutcomeUnknown, Refused, Unavailab
 from pitcrew.core.observation import FileFact, RuntimeFacts, RuntimeState, StoppedBy
 from pitcrew.core.resource import HealthyService
 from tests.ports.process_world import ProcessWorld, now
-from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 RESTART = Restart(grace_s=1)
@@ -234,6 +233,15 @@ async def test_the_same_operation_twice_is_carried_out_once(world: ProcessWorld)
     trace = await done(world, service, RESTART, "op-2")
     await world.reopened().apply(service, RESTART, trace)
     assert world.starts(service) == 2
+
+
+async def test_an_operation_that_the_record_forgot_is_unknown(world: ProcessWorld) -> None:
+    service = world.laid_out("alpha")
+    trace = await done(world, service, Start())
+    record = world.record(service)
+    record["ops"] = [record["ops"][0] | {"op": f"later-{number}"} for number in range(shim.OPS_MAX)]
+    shim.write_json(str(world.home(service) / "record.json"), record)
+    assert await world.reopened().seen(service, Start(), trace) is Seen.UNKNOWN
 
 
 async def test_a_supervisor_that_does_not_answer_is_not_obeyed_late(world: ProcessWorld) -> None:
