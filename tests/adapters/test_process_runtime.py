@@ -148,6 +148,7 @@ async def test_a_supervisor_killed_in_the_middle_of_a_restart_leaves_no_second_s
     os.kill(pid, signal.SIGKILL)
     await world.until(lambda: is_gone(pid))
     assert await world.reopened().seen(service, patient, trace) is Seen.NOT_DONE
+    assert (await facts_of(world, service)).state is RuntimeState.EXITED
     await done(world, service, RESTART, "op-3")
     assert await world.reopened().seen(service, patient, trace) is Seen.NOT_DONE
     assert world.starts(service) == 2
