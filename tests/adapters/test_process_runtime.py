@@ -154,6 +154,19 @@ async def test_a_supervisor_killed_in_the_middle_of_a_restart_leaves_no_second_s
     assert world.starts(service) == 2
 
 
+async def test_half_a_restart_is_neither_a_persons_stop_nor_a_completed_job(world: ProcessWorld) -> None:
+    service = world.laid_out("alpha", command=["sh", "-c", "echo $$ >> starts; trap 'exit 0' TERM; sleep 600 & wait"])
+    await done(world, service, Start())
+    await world.stop(service)
+    assert (await facts_of(world, service)).stopped_by is StoppedBy.PERSON
+    await world.until(lambda: is_gone(world.shim_pid(service)))
+    record = world.record(service)
+    record["runs"][-1]["ended_by"] = "pitcrew"
+    shim.write_json(str(world.home(service) / "record.json"), record)
+    facts = await facts_of(world, service)
+    assert (facts.state, facts.stopped_by, facts.exit_code) == (RuntimeState.EXITED, StoppedBy.ITSELF, None)
+
+
 async def test_an_exit_that_nobody_saw_is_unknown(world: ProcessWorld) -> None:
     service = world.laid_out("alpha")
     await done(world, service, Start())
