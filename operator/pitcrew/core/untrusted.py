@@ -1,4 +1,4 @@
-r"""Text that somebody else wrote: how it is bounded, redacted and escaped before a person, a model or a file sees it (S8).
+r"""Text that somebody else wrote: bounded, redacted and escaped before a person, a model or a file sees it (S8).
 
 `clean` is the one call for what comes from outside: logs, env, labels, bodies, exec output, texts of exceptions.
 `markdown` and `markdown_block` are for the sink of that name, on top of it.
