@@ -1,4 +1,4 @@
-"""What a crash leaves at the end of the journal: bytes of a write that nobody was told is durable; kept and recorded."""
+"""What a crash leaves at the end of the journal: bytes of a write that nobody was told is durable, kept and told."""
 
 import hashlib
 from collections.abc import Mapping
