@@ -226,7 +226,7 @@ def _judge(answer: Answer, *, latency_ms: int) -> Finding:
 
 
 def _from_exchange(error: Malformed | Cut | OSError) -> Finding:
-    """What a connection that was made, and then went wrong, says. An SSLError is an OSError with an errno of its own."""
+    """What a connection that was made, and then went wrong, says."""
     match error:
         case Malformed():
             return _failure(ProbeReason.MALFORMED, str(error))
