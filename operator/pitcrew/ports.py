@@ -1,6 +1,6 @@
 """What the core and the loop need of the world. Protocols only; each docstring is the contract its tests check."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -230,3 +230,56 @@ class RunbookSource(Protocol):
 
     def runbooks(self) -> Sequence[Runbook]:
         """Every usable runbook, the built-in ones first; those of people win over a built-in one with the same id."""
+
+
+# Manifests
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """Something in a manifest that a person must mend. `line` and `column` count from 1; `field` may be empty."""
+
+    file: str
+    line: int
+    column: int
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        """`file:line:column: field: what is wrong, what is allowed`."""
+        place = f"{self.file}:{self.line}:{self.column}: "
+        return f"{place}{self.field}: {self.message}" if self.field else f"{place}{self.message}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Declared:
+    """A service as a person declared it, and where.
+
+    `digest` is SHA-256 over the canonical JSON of the service with its defaults, in hexadecimal: comments and layout do
+    not change it. `stale` says, when not empty, why this is the last good version and not what the file says now.
+    """
+
+    service: HealthyService
+    file: str
+    line: int
+    digest: str
+    stale: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loaded:
+    """Everything declared at one moment, and everything wrong with it."""
+
+    services: Mapping[ServiceKey, Declared]
+    problems: tuple[Problem, ...] = ()
+
+
+class ManifestSource(Protocol):
+    """Where declared services come from. Nothing that people own is ever written."""
+
+    def changes(self) -> AsyncIterator[Loaded]:
+        """What is declared now, at once, and again after every change, for ever.
+
+        A file that became bad keeps its last good version, marked stale. Only a file that is certainly gone takes its
+        services along: a directory that cannot be read, is unsafe or has vanished removes nothing.
+        """
