@@ -1,15 +1,16 @@
 """What the core and the loop need of the world. Protocols only; each docstring is the contract its tests check."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from pitcrew.core.action import Action, Seen, Trace
-from pitcrew.core.observation import LogLine, ProbeResult, RuntimeEvent, RuntimeFacts, Sight
 from pitcrew.core.conditions import ServiceStatus
+from pitcrew.core.observation import LogLine, ProbeResult, RuntimeEvent, RuntimeFacts, Sight
 from pitcrew.core.permit import Permit, PermitRefused
 from pitcrew.core.policy import Case, CompiledRule, Verdict
 from pitcrew.core.proposal import Plan
+from pitcrew.core.record import Entry, Head, Instant, Record
 from pitcrew.core.resource import HealthyService, HttpGet, Rule, ServiceKey, TargetKind
 from pitcrew.core.runbook import Runbook
 
@@ -115,8 +116,41 @@ class HttpProber(Protocol):
         """
 
 
+class Clock(Protocol):
+    """The trusted clock: never behind the last record, never backwards, whatever happens to the wall clock."""
+
+    def now(self) -> Instant:
+        """One reading. Cheap, from any thread."""
+        ...
+
+
+class Journal(Protocol):
+    """The append-only chain of everything that was seen, decided and done: audit trail and recovery log in one."""
+
+    async def append(self, entry: Entry) -> Record:
+        """Add one record; it is durable when this returns.
+
+        Records appended at once share one write. A waiter that is cancelled takes nothing back: its record is kept.
+
+        Raises
+            InvalidInput: the entry cannot be spelt as JSON without floats, or is too large; nothing was written.
+            JournalUnwritable: it could not be made durable. Later appends try anew.
+            JournalDamaged: the chain does not hold; a person must seal it first.
+        """
+        ...
+
+    def read(self, incident: str | None = None) -> Iterator[Record]:
+        """Every durable record in order, or those of one incident; of a damaged journal, the good beginning."""
+        ...
+
+    @property
+    def head(self) -> Head:
+        """The last durable record."""
+        ...
+
+
 class Official(Protocol):
-    """Judges and permits. It holds the policies, the signing key and its own ledger; nothing acts without its permit."""
+    """Judges and permits. It holds policies, the signing key and its own ledger; without its permit nothing acts."""
 
     async def judge(self, service: HealthyService, plan: Plan, case: Case) -> Verdict:
         """The verdict on a plan, by the service's policy as declared now and the Official's own ledger.

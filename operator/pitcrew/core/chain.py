@@ -140,7 +140,9 @@ class _Walk:
 
     def _take_next(self, place: str, line: bytes, following: bytes | None) -> None:
         read = self._whole(line, following)
-        broken = read if not isinstance(read, Record) else self._unlinked(read, following)
+        broken = self._unlinked(read, following) if isinstance(read, Record) else read
+        if isinstance(read, Record) and read.type == SEALED and broken is None:
+            broken = Damage.REMOVED, "it seals damage, and the damaged lines are no longer before it"
         if isinstance(read, Record) and broken is None:
             self._accept(read)
         elif isinstance(broken, tuple):

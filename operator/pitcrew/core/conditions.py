@@ -11,6 +11,7 @@ from datetime import datetime
 from pitcrew.core.action import describe
 from pitcrew.core.deviation import Deviation, Health, Watch, health, respected
 from pitcrew.core.incident import (
+    Abandoned,
     Acted,
     Checked,
     Diagnosed,
@@ -22,12 +23,15 @@ from pitcrew.core.incident import (
     Incident,
     Intended,
     Judged,
+    Kept,
     NothingToTry,
     Opened,
     Permitted,
     Phase,
     Planned,
+    Reconsidered,
     Reported,
+    Turned,
     UndoIntended,
     Undone,
     UndoPermitted,
@@ -119,7 +123,12 @@ def _sentence(event: Event) -> str:
             return f"report {report}"
         case Healed(detail=detail):
             return detail
-    return getattr(event, "reason", event.type)
+        case Diagnosed():
+            return "no diagnosis"
+        case Turned(reason=reason) | Failed(reason=reason) | Kept(reason=reason) | UndoTurned(reason=reason):
+            return reason
+        case Reconsidered(reason=reason) | Abandoned(reason=reason):
+            return reason
 
 
 def conditions(
@@ -164,10 +173,11 @@ def _ready(watch: Watch, now: datetime) -> _Line:
             return ("Ready", "True", "Healthy", "every probe is good")
         case Health.STARTING, _:
             return ("Ready", "False", "Starting", "its engine is bringing it back; left to it")
-    return ("Ready", _READY[state], str(state), _failing(watch))
+        case _:
+            return ("Ready", _READY.get(state, "Unknown"), str(state), _failing(watch))
 
 
-_READY: Mapping[Health, str] = {Health.UNHEALTHY: "False", Health.UNKNOWN: "Unknown"}
+_READY: Mapping[Health, str] = {Health.UNHEALTHY: "False", Health.STOPPED: "False"}
 
 
 def _failing(watch: Watch) -> str:

@@ -180,6 +180,11 @@ def runtime_deviations(sight: Sight | None, now: datetime) -> tuple[Deviation, .
             return (Deviation(kind=DeviationKind.MISSING),)
         case RuntimeFacts(state=RuntimeState.PAUSED):
             return (Deviation(kind=DeviationKind.PAUSED),)
+        case RuntimeFacts() as facts:
+            return _life_deviations(facts, now)
+
+
+def _life_deviations(sight: RuntimeFacts, now: datetime) -> tuple[Deviation, ...]:
     found = []
     if _looping(sight, now):
         found.append(Deviation(kind=DeviationKind.RESTART_LOOP))

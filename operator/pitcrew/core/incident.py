@@ -465,7 +465,8 @@ def signature(event: Event) -> str:
             return f"{event.type}/{seen}"
         case Verified(passed=passed):
             return f"Verified/{passed}"
-    return event.type
+        case _:
+            return event.type
 
 
 def advance(incident: Incident | None, event: Event, at: datetime) -> Incident:
@@ -523,7 +524,8 @@ def _absorb(incident: Incident, event: Event, at: datetime) -> Incident:
             return replace(incident, report=report, reported_events=incident.events)
         case UndoPermitted() | UndoIntended() | Undone() | UndoTurned():
             return _absorb_undo(incident, event)
-    return _absorb_attempt(incident, event, at)
+        case _:
+            return _absorb_attempt(incident, event, at)
 
 
 def _absorb_attempt(incident: Incident, event: Event, at: datetime) -> Incident:
@@ -550,7 +552,8 @@ def _absorb_attempt(incident: Incident, event: Event, at: datetime) -> Incident:
             return _with_attempt(incident, effective=False, verified=event.detail)
         case Kept(reason=reason):
             return _with_attempt(incident, undo_detail=reason)
-    return incident
+        case _:
+            return incident
 
 
 def _absorb_undo(incident: Incident, event: UndoPermitted | UndoIntended | Undone | UndoTurned) -> Incident:

@@ -1,4 +1,4 @@
-"""Records of the journal and the chain that holds them together (S12). The audit trail and the recovery log are the same.
+"""Records of the journal and the chain that holds them together (S12). Audit trail and recovery log are one.
 
 A record is stored as one line, a JSON object without floats, in one possible spelling:
 
@@ -6,11 +6,11 @@ A record is stored as one line, a JSON object without floats, in one possible sp
      "prev":"<hash of the record before>","mac":"<only with a key>","hash":"<SHA-256 of all bytes before ,\\"hash\\">"}
 
 `hash` covers every byte before it, `prev` and `mac` included, so that one edited byte breaks the record or the chain.
-`mac` is HMAC-SHA-256 over the bytes before it. The hash is over the stored bytes, so that upcasters never touch the chain.
+`mac` is HMAC-SHA-256 over the bytes before it. Both are over the stored bytes, so that upcasters never touch the chain.
 
 What a chain without an outside head cannot prove: that nothing was cut off its end, and, without a key, that nobody who
 can write the files wrote all of it anew from some record on. Against the first, compare with a head kept elsewhere
-(status, the log); against the second, the key, which the writer holds too: who takes over the writer can write anything.
+(status, the log); against the second, the key, which the writer holds: who takes over the writer can write anything.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from typing import Final, TypeAlias
 from pitcrew.core.errors import InvalidInput
 from pitcrew.core.untrusted import clean
 
-Json: TypeAlias = "None | bool | int | str | Sequence[Json] | Mapping[str, Json]"
+Json: TypeAlias = "bool | int | str | Sequence[Json] | Mapping[str, Json] | None"
 """JSON without floats: one number has one spelling, and comparing is exact."""
 
 Upcaster: TypeAlias = Callable[[dict[str, Json]], dict[str, Json]]
@@ -201,7 +201,7 @@ def seal(entry: Entry, at: Instant, after: Head, key: bytes | None = None) -> by
 
 
 def _spell_fields(fields: Mapping[str, object]) -> bytes:
-    """The object without its closing brace: the order of its fields is that of the mapping, what is inside is sorted."""
+    """The object without its closing brace: its fields in the order of the mapping, what is inside them sorted."""
     return _safe("{" + ",".join([f'"{name}":{_encode(value)}' for name, value in fields.items()]))
 
 
@@ -235,8 +235,8 @@ def _body(line: bytes) -> bytes:
 def parse(line: bytes, upcasters: Mapping[int, Upcaster] = UPCASTERS) -> Record:
     """The record of one stored line, with or without its newline; whether its hash holds is for `verify` to say.
 
-    Raises InvalidInput when the line is not in canonical form (duplicate keys, other order or spacing, floats), lacks or
-    adds a field, or has a schema number that this PitCrew does not know.
+    Raises InvalidInput when the line is not in canonical form (duplicate keys, other order or spacing, floats), lacks
+    or adds a field, or has a schema number that this PitCrew does not know.
     """
     line = line.removesuffix(b"\n")
     try:

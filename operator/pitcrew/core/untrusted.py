@@ -1,4 +1,4 @@
-r"""Text that somebody else wrote: how it is bounded, redacted and escaped before any person, model or file sees it (S8).
+r"""Text that somebody else wrote: how it is bounded, redacted and escaped before a person, a model or a file sees it (S8).
 
 `clean` is the one call for what comes from outside: logs, env, labels, bodies, exec output, texts of exceptions.
 `markdown` and `markdown_block` are for the sink of that name, on top of it.
@@ -58,11 +58,11 @@ _NAMES = (
     r"|session[_-]?id(?![a-z])|connection[_-]?string"
 )
 _HARMLESS_SUFFIX = re.compile(
-    r"(?i:[_.-](?:file|path|dir|name|ref|url|uri|endpoint|id|type|kind|count|len|length|size|limit|max|min|age|ttl|expiry"
-    r"|expires|expires_?(?:in|at)|policy|hint|rotation|rotated_?at|budget|usage|rate|version|bytes))$"
+    r"(?i:[_.-](?:file|path|dir|name|ref|url|uri|endpoint|id|type|kind|count|len|length|size|limit|max|min|age|ttl"
+    r"|expiry|expires|expires_?(?:in|at)|policy|hint|rotation|rotated_?at|budget|usage|rate|version|bytes))$"
     r"|(?:File|Path|Name|Ref|Url|Uri|Id|Type|Count|Length|Size|Limit|Expiry|ExpiresIn|ExpiresAt|Policy|Version)$"
 )
-"""What follows `password` or `token` in names of things that are no secret: `password_file`, `secretName`, `token_count`."""
+"""What follows `password` or `token` in names of things that are no secret: `password_file`, `secretName`."""
 
 _SUFFIX = r"(?P<suffix>(?-i:[A-Z][A-Za-z0-9_.-]{0,32}|[0-9_.-][A-Za-z0-9_.-]{0,32})?+)"
 _SIGN = (
@@ -76,12 +76,14 @@ _VALUE = (
 
 _ASSIGNED = re.compile(rf"(?P<name>{_NAMES}){_SUFFIX}(?P<sign>{_SIGN}){_VALUE}", re.I)
 _OPTION = re.compile(
-    rf"(?P<name>--(?:[a-z0-9]{{1,20}}-){{0,3}}(?:{_NAMES}|pass)){_SUFFIX}(?P<sign>[\"'],?\s{{1,16}}[\"']?|[ \t]{{1,16}})"
-    r"(?P<value>\"[^\"\n]{0,4096}+\"?|'[^'\n]{0,4096}+'?|(?!-)[^\s\"',\]]{1,4096}+)",
+    rf"(?P<name>--(?:[a-z0-9]{{1,20}}-){{0,3}}(?:{_NAMES}|pass)){_SUFFIX}"
+    r"(?P<sign>[\"'],\s{0,16}[\"']|[ \t]{1,16})"
+    r"(?P<value>\"[^\"\n]{0,4096}+\"?|'[^'\n]{0,4096}+'?|(?!-)[^\s\"',]{1,4096}+)",
     re.I,
 )
 _QUOTED_WORD = re.compile(
-    r"(?P<name>\b(?:password|identified[ \t]{1,8}by))(?P<sign>[ \t]{1,8})(?P<value>'[^'\n]{1,4096}+'|\"[^\"\n]{1,4096}+\")",
+    r"(?P<name>\b(?:password|identified[ \t]{1,8}by))(?P<sign>[ \t]{1,8})"
+    r"(?P<value>'[^'\n]{1,4096}+'|\"[^\"\n]{1,4096}+\")",
     re.I,
 )
 _ELEMENT = re.compile(
@@ -89,11 +91,12 @@ _ELEMENT = re.compile(
 )
 _KEYED = re.compile(
     r"(?P<name>(?<![A-Za-z0-9])(?:[A-Za-z0-9]{1,32}[_.-]){0,4}+(?:key|auth|sig|signature|credential|pat|dsn))"
-    r"(?P<sign>\\?[\"']?[ \t]{0,16}[:=][ \t]{0,16})(?P<value>\"[^\"\n]{0,4096}+\"?|'[^'\n]{0,4096}+'?|[^\s\"'<>&;,]{20,4096}+)",
+    r"(?P<sign>\\?[\"']?[ \t]{0,16}[:=][ \t]{0,16})"
+    r"(?P<value>\"[^\"\n]{0,4096}+\"?|'[^'\n]{0,4096}+'?|[^\s\"'<>&;,]{20,4096}+)",
     re.I,
 )
 _HEADER = re.compile(
-    r"(?P<name>(?<![A-Za-z0-9])(?:proxy-)?authorization|(?<![A-Za-z0-9])x-(?:api-key|auth-token|amz-security-token|vault-token))"
+    r"(?P<name>(?<![A-Za-z0-9])(?:(?:proxy-)?authorization|x-(?:api-key|auth-token|amz-security-token|vault-token)))"
     rf"(?P<sign>{_GAP}\\?[\"']?{_GAP}[ \t]{{0,16}}[:=]{_GAP}[ \t]{{0,64}}(?:\r?\n[ \t]{{1,64}})?{_GAP}\\?[\"']?)"
     r"(?P<value>[^\s\"'][^\"'\r\n]{0,8192}+(?:\r?\n[ \t]{1,64}+(?![^\s:]{1,64}:)[^\"'\r\n]{1,8192}+){0,8}+)",
     re.I,
@@ -104,9 +107,7 @@ _COOKIE = re.compile(
     r"(?P<value>[^\s=\"']{1,256}+=[^\"'\r\n]{0,8192}+(?:\r?\n[ \t]{1,64}+[^\s=:]{1,256}+=[^\"'\r\n]{0,8192}+){0,8}+)",
     re.I,
 )
-_URL = re.compile(
-    r"(?P<name>(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{0,30}+://[^\s:@/?#\"'<>]{0,256}+:)(?P<value>[^\s/?#\"'<>]{1,512})(?=@)"
-)
+_URL = re.compile(r"(?P<name>://[^\s:@/?#\"'<>]{0,256}+:)(?P<value>[^\s/?#\"'<>]{1,512})(?=@)")
 _URL_TOKEN = re.compile(r"(?P<name>://)(?P<value>[A-Za-z0-9_.~-]{20,512}+)(?=@)")
 _CURL_USER = re.compile(
     r"(?P<name>(?<!\S)(?:-u|--user)(?:[ \t]{1,8}|=)[\"']?[^\s:\"']{1,128}+:)(?P<value>[^\s\"']{1,512}+)"
@@ -122,19 +123,12 @@ _TOKENS = tuple(
         ("gitlab-token", r"(?<![A-Za-z0-9])gl(?:pat|dt|rt|cbt)-[A-Za-z0-9_-]{16,255}+"),
         ("slack-token", r"(?<![A-Za-z0-9])(?:xox[a-z]|xapp)-[A-Za-z0-9-]{8,255}+"),
         ("slack-webhook", r"(?<=hooks\.slack\.com/)(?:services|workflows)/[A-Za-z0-9/_-]{8,255}+"),
-        (
-            "google-key",
-            r"(?<![A-Za-z0-9])(?:AIza[0-9A-Za-z_-]{30,64}+|ya29\.[0-9A-Za-z_-]{20,2048}+|GOCSPX-[0-9A-Za-z_-]{16,64}+)",
-        ),
+        ("google-key", r"(?<![A-Za-z0-9])(?:AIza[\w-]{30,64}+|ya29\.[\w-]{20,2048}+|GOCSPX-[\w-]{16,64}+)"),
         ("api-key", r"(?<![A-Za-z0-9_-])(?:sk|rk|pk)[-_](?=[A-Za-z_-]{0,64}[0-9])[A-Za-z0-9_-]{16,512}+"),
-        (
-            "package-token",
-            r"(?<![A-Za-z0-9])(?:npm_[A-Za-z0-9]{30,64}+|pypi-[A-Za-z0-9_-]{32,512}+|hf_[A-Za-z0-9]{20,64}+)",
-        ),
-        (
-            "vendor-token",
-            r"(?<![A-Za-z0-9])(?:SG\.[A-Za-z0-9_-]{16,64}+\.[A-Za-z0-9_-]{16,64}+|do[opr]_v1_[a-f0-9]{32,64}+|hv[sb]\.[A-Za-z0-9_-]{20,255}+|AGE-SECRET-KEY-1[A-Z0-9]{20,80}+)",
-        ),
+        ("package-token", r"(?<![A-Za-z0-9])(?:npm_[a-zA-Z0-9]{30,64}+|pypi-[\w-]{32,512}+|hf_[A-Za-z0-9]{20,64}+)"),
+        ("mail-token", r"(?<![A-Za-z0-9])SG\.[\w-]{16,64}+\.[\w-]{16,64}+"),
+        ("cloud-token", r"(?<![A-Za-z0-9])(?:do[opr]_v1_[a-f0-9]{32,64}+|hv[sb]\.[\w-]{20,255}+)"),
+        ("age-key", r"(?<![A-Za-z0-9])AGE-SECRET-KEY-1[A-Z0-9]{20,80}+"),
     )
 )
 
@@ -211,9 +205,10 @@ def _unwrapped(value: str) -> tuple[str, str]:
         inner = value[opening.end() :]
         closing = opening[0] if inner.endswith(opening[0]) else opening[0][-1]
         return (inner.removesuffix(closing), closing if inner.endswith(closing) else "")
-    if _REDACTED.fullmatch(value):
-        return value, ""
+    mark = _REDACTED.match(value)
     bare = value.rstrip(_TRAILING)
+    if mark and len(bare) < mark.end():
+        return mark[0], value[mark.end() :]
     return bare, value[len(bare) :]
 
 
@@ -235,7 +230,7 @@ def _redact_keyed(match: re.Match[str]) -> str:
 
 
 def _looks_random(value: str, *, named: bool) -> bool:
-    """Whether a value is drawn from a random source: long, mixed, spread out. A bare `key=` may name a hash or an id."""
+    """Whether a value is drawn at random: long, mixed, spread out. A bare `key=` may name a hash or an id."""
     if len(value) < 20 or not re.fullmatch(r"[A-Za-z0-9+/=_.~-]+", value) or value.startswith(("/", ".")):
         return False
     if not named and re.fullmatch(r"[0-9A-Fa-f-]+", value):
@@ -289,36 +284,36 @@ def _redact_pem(text: str) -> str:
 
 def _pem_end(text: str, begin: int) -> int:
     """Where the key that begins before `begin` ends: its END line, or the last line that looks like key."""
-    following = _PEM_BEGIN.search(text, begin, begin + _PEM_CHARS_MAX)
-    end = _PEM_END.search(text, begin, following.start() if following else begin + _PEM_CHARS_MAX)
-    return end.end() if end else _pem_cut(text, begin)
+    limit = min(len(text), begin + _PEM_CHARS_MAX)
+    following = _PEM_BEGIN.search(text, begin, limit)
+    limit = following.start() if following else limit
+    end = _PEM_END.search(text, begin, limit)
+    return end.end() if end else _pem_cut(text, begin, limit)
 
 
-def _pem_cut(text: str, begin: int) -> int:
-    inline = _PEM_INLINE.match(text, begin)
+def _pem_cut(text: str, begin: int, limit: int) -> int:
+    """The end of a key without END line. Its short last line has as many words as those before, prefix included."""
+    inline = _PEM_INLINE.match(text, begin, limit)
     at = inline.end() if inline else begin
-    for start, end in _line_spans(text, at):
+    words = 1
+    for start, end in _line_spans(text, at, limit):
         line = text[start:end]
-        if start == at and not line.strip():
-            continue
-        if _PEM_BODY.search(line) or _PEM_HEADER.search(line):
+        if _PEM_BODY.search(line):
+            at, words = end, len(line.split())
+        elif _PEM_HEADER.search(line):
             at = end
-        elif at > begin and _PEM_LAST.search(line):
+        elif at > begin and _PEM_LAST.search(line) and len(line.split()) == words:
             return end
         elif line.strip():
             break
     return at
 
 
-def _line_spans(text: str, begin: int) -> Iterator[tuple[int, int]]:
+def _line_spans(text: str, begin: int, limit: int) -> Iterator[tuple[int, int]]:
     at = begin
-    for _ in range(_PEM_LINES_MAX):
-        end = text.find("\n", at, at + _PEM_CHARS_MAX)
-        if end < 0:
-            yield at, min(len(text), at + _PEM_CHARS_MAX)
-            return
-        yield at, end
-        at = end + 1
+    for line in text[begin:limit].split("\n", _PEM_LINES_MAX)[:_PEM_LINES_MAX]:
+        yield at, at + len(line)
+        at += len(line) + 1
 
 
 def _redact_headless(text: str) -> str:
@@ -332,9 +327,9 @@ def _without_body(text: str) -> str:
     lines = text.split("\n")
     lines[-1] = _PEM_END.sub("", lines[-1])
     kept = len(lines) - 1
-    while kept and (
-        _PEM_BODY.search(lines[kept - 1]) or (kept == len(lines) - 1 and _PEM_LAST.search(lines[kept - 1]))
-    ):
+    if kept and _PEM_LAST.search(lines[kept - 1]):
+        kept -= 1
+    while kept and _PEM_BODY.search(lines[kept - 1]):
         kept -= 1
     return "\n".join([*lines[:kept], _PEM_MARK])
 
@@ -342,10 +337,11 @@ def _without_body(text: str) -> str:
 # Escaping
 
 _UNPRINTABLE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164"
+    "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    "\u2028-\u202e\u2060-\u206f\u3164"
     "\ud800-\udfff\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-"""C0 and C1 controls, line separators, bidirectional overrides, zero-width and other invisible characters, surrogates, tags."""
+"""C0 and C1 controls, line separators, bidirectional overrides, invisible characters, surrogates, tags."""
 
 
 def printable(text: str, *, lines: bool = True) -> str:
@@ -354,14 +350,12 @@ def printable(text: str, *, lines: bool = True) -> str:
     `lines` keeps newlines and tabs (and reads CRLF as a newline); without it they are escaped too, for one-line sinks.
     """
     if lines:
-        return _UNPRINTABLE.sub(
-            lambda match: match[0] if match[0] in "\n\t" else _escape(match[0]), text.replace("\r\n", "\n")
-        )
-    return _UNPRINTABLE.sub(lambda match: _escape(match[0]), text)
+        text = text.replace("\r\n", "\n")
+    kept = "\n\t" if lines else ""
+    return _UNPRINTABLE.sub(lambda match: match[0] if match[0] in kept else _escape(ord(match[0])), text)
 
 
-def _escape(char: str) -> str:
-    code = ord(char)
+def _escape(code: int) -> str:
     if code > 0xFFFF:
         return f"\\U{code:08x}"
     return f"\\u{code:04x}" if code > 0xFF else f"\\x{code:02x}"
@@ -372,7 +366,7 @@ _MARKDOWN_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
 
 
 def markdown(text: str) -> str:
-    """The text as one inline run of Markdown that renders as itself: no link, image, HTML, heading, list, table or fence.
+    """The text as one inline run of Markdown that renders as itself: no link, image, HTML, heading, list, table, fence.
 
     Newlines become spaces, since blocks begin at lines. A viewer that links bare addresses may still show one as a
     link to just what it reads as; where that matters, use `markdown_block`.

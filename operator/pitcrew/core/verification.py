@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from pitcrew.core.action import Action, RemoveFile, Restart, RestoreFile, Start
+from pitcrew.core.resource import HealthyService
 
 PROBE_INTERVAL_S = 1
 """Seconds between two live looks while verifying."""
@@ -35,15 +36,17 @@ class Verification:
     stand: Stand = Stand.PENDING
 
 
-def settle_s(action: Action) -> int:
-    """Seconds a target may take until an effect shows: a file is read at once, a start takes a while."""
+def settle_s(action: Action, service: HealthyService) -> int:
+    """Seconds a target may take until an effect shows: a file is read at once, a start takes a while, and whatever is
+    declared as initial delay comes on top."""
+    delay_s = max((probe.initial_delay_seconds for _, probe in service.probes), default=0)
     match action:
         case RemoveFile() | RestoreFile():
             return 5
         case Start():
-            return 30
+            return 30 + delay_s
         case Restart(grace_s=grace_s):
-            return grace_s + 30
+            return grace_s + 30 + delay_s
         case _:
             assert_never(action)
 

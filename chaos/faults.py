@@ -1,0 +1,133 @@
+"""The faults: what each does, how to see it, how it is undone. Undoing all of them is one thing, `Target.restore`."""
+
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from chaos import proc
+from chaos.errors import CannotError
+from chaos.record import Record
+from chaos.waiting import became
+
+HOLD_WAIT_S = 5.0
+
+
+class Target(Protocol):
+    """One service, found without doubt."""
+
+    @property
+    def title(self) -> str:
+        """What it is, for people."""
+
+    def processes(self) -> list[proc.Process]:
+        """Its processes on this host, the main one first. Raises: CannotError when none runs or none can be seen."""
+
+    def plant_flag(self) -> str:
+        """Put an empty `broken.flag` into the directory it runs in."""
+
+    def stop(self) -> str:
+        """Stop it in an orderly way, as a person would."""
+
+    def restore(self) -> list[str]:
+        """Undo every fault that is found, whoever set it; what was done, nothing when there was nothing to undo."""
+
+    def look(self) -> list[tuple[str, str]]:
+        """Named facts of the moment."""
+
+    def record(self, fault: str) -> Record:
+        """What `fix` needs to know later."""
+
+    def is_in(self, remembered: Record) -> bool:
+        """Whether the record is of this target."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fault:
+    """`inflict` breaks the target and says what it did."""
+
+    name: str
+    does: str
+    see: str
+    undo: str
+    inflict: Callable[[Target], str]
+
+
+def _flag(target: Target) -> str:
+    return target.plant_flag()
+
+
+def _kill(target: Target) -> str:
+    processes = target.processes()
+    if not proc.send(processes[0], signal.SIGKILL):
+        raise CannotError(f"{target.title}: its main process went away meanwhile; look at `status` and try again")
+    proc.send_all(processes[1:], signal.SIGKILL)
+    return f"killed pid {processes[0].pid} and what ran under it ({_count(processes)})"
+
+
+def _stop(target: Target) -> str:
+    return target.stop()
+
+
+def _hang(target: Target) -> str:
+    if not became(lambda: _hold(target), within_s=HOLD_WAIT_S):
+        raise CannotError(f"{target.title}: could not be held still within {HOLD_WAIT_S:g} s; `fix` continues it")
+    held = target.processes()
+    return f"holding {_count(held)}: {' '.join(str(process.pid) for process in held)}"
+
+
+def _hold(target: Target) -> bool:
+    """One pass of SIGSTOP over what still runs; true once nothing does. A tree can fork while it is being stopped."""
+    running = [process for process in target.processes() if not process.stopped]
+    proc.send_all(running, signal.SIGSTOP)
+    return not running
+
+
+def _none(target: Target) -> str:
+    return "nothing was done, as asked"
+
+
+def _count(processes: list[proc.Process]) -> str:
+    return "1 process" if len(processes) == 1 else f"{len(processes)} processes"
+
+
+FAULTS = {
+    fault.name: fault
+    for fault in (
+        Fault(
+            name="flag",
+            does="puts an empty broken.flag into the directory the service runs in",
+            see="it runs, and /health answers 500 SERVICE UNHEALTHY; its log names the file",
+            undo="the file is removed; a restart alone does not help",
+            inflict=_flag,
+        ),
+        Fault(
+            name="kill",
+            does="SIGKILL from the host to the main process (a container's others die with it; so do a process's)",
+            see="connections are refused; a container has `die` with 137 and no `kill` event before it",
+            undo="it is started again, unless something else did so first",
+            inflict=_kill,
+        ),
+        Fault(
+            name="stop",
+            does="stops it as a person would: `docker stop`, or SIGTERM to the process",
+            see="connections are refused; a container is `exited` and has a `stop` event",
+            undo="it is started again, unless something else did so first",
+            inflict=_stop,
+        ),
+        Fault(
+            name="hang",
+            does="SIGSTOP from the host to every process of it",
+            see="connections are accepted and never answered; its processes are in state T",
+            undo="SIGCONT to every stopped process of it",
+            inflict=_hang,
+        ),
+        Fault(
+            name="none",
+            does="nothing at all, to count false alarms",
+            see="nothing changes, and nobody should act",
+            undo="there is nothing to undo",
+            inflict=_none,
+        ),
+    )
+}

@@ -1,0 +1,71 @@
+"""The operator on one machine: YAML on disk, all roles in one process (`separation: none`)."""
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from pitcrew.bootstrap import Operator, compose
+from pitcrew.core.errors import PitCrewError
+from pitcrew.core.untrusted import printable
+from pitcrew.settings import Settings
+
+_FIELDS = ("service", "incident", "reason", "seq", "hash", "text")
+_log = logging.getLogger("pitcrew")
+
+
+def main(settings: Settings, *, log_format: str = "text", build: Callable[[Settings], Operator] = compose) -> int:
+    """Run until SIGTERM or SIGINT; the exit code. An effect under way is finished first."""
+    _configure_logging(log_format)
+    try:
+        return asyncio.run(_serve(settings, build))
+    except PitCrewError as error:
+        print(f"pitcrew: {printable(str(error), lines=False)}", file=sys.stderr)
+        return 1
+
+
+async def _serve(settings: Settings, build: Callable[[Settings], Operator]) -> int:
+    operator = build(settings)
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sign, operator.ending.set)
+    head = operator.journal.head
+    _log.info("operator started", extra={"seq": head.seq, "hash": head.hash, "text": f"state {settings.state}"})
+    try:
+        await operator.fleet.run()
+    finally:
+        head = operator.journal.head
+        await operator.close()
+        _log.info("operator ended", extra={"seq": head.seq, "hash": head.hash})
+    return 0
+
+
+class _Line(logging.Formatter):
+    """One line a record: time, message, then fields; control characters shown as escapes."""
+
+    def __init__(self, log_format: str) -> None:
+        super().__init__()
+        self._json = log_format == "json"
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created, UTC)
+        found = {name: getattr(record, name) for name in _FIELDS if getattr(record, name, "") != ""}
+        trace = self.formatException(record.exc_info) if record.exc_info and record.exc_info[1] else ""
+        if self._json:
+            head = {"at": at.isoformat(), "level": record.levelname, "message": record.getMessage()}
+            return json.dumps({**head, **found, **({"trace": trace} if trace else {})})
+        fields = " ".join(f"{name}={printable(str(value), lines=False)}" for name, value in found.items())
+        line = f"{at:%H:%M:%S} {record.levelname:<8} {printable(record.getMessage(), lines=False)} {fields}".rstrip()
+        return f"{line}\n{printable(trace)}" if trace else line
+
+
+def _configure_logging(log_format: str) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Line(log_format))
+    root = logging.getLogger("pitcrew")
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    root.propagate = False

@@ -1,0 +1,34 @@
+"""Everything the loop needs of the world, in one frozen bundle."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pitcrew.core.resource import TargetKind
+from pitcrew.ports import (
+    Clock,
+    HttpProber,
+    Journal,
+    Mechanic,
+    Official,
+    ReportSink,
+    RunbookSource,
+    Runtime,
+    StatusSink,
+)
+from pitcrew.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crew:
+    """The ports that the loop works with."""
+
+    settings: Settings
+    clock: Clock
+    journal: Journal
+    runtimes: Mapping[TargetKind, Runtime]
+    prober: HttpProber
+    official: Official
+    mechanic: Mechanic
+    status: StatusSink
+    reports: ReportSink
+    runbooks: RunbookSource

@@ -1,0 +1,139 @@
+"""The desk of one service: what the loop remembers of it between two steps, its eyes, its pen and its window.
+
+Everything here is memory that can be lost: the journal holds what matters, and the live world the rest.
+"""
+
+import asyncio
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pitcrew.core.conditions import Condition, Notice, ServiceStatus, conditions, notice
+from pitcrew.core.deviation import Deviation, Watch, deviates, deviations, health, observe
+from pitcrew.core.history import Past
+from pitcrew.core.incident import Event, Incident, Recovery, advance, to_entry
+from pitcrew.core.observation import Observation
+from pitcrew.core.resource import HealthyService
+from pitcrew.loop.crew import Crew
+from pitcrew.loop.seeing import see
+
+NOTICES_MAX = 50
+"""Events kept in the status of a service; the whole record is the journal."""
+PAST_MAX = 200
+"""Earlier incidents kept in memory for risk and policy."""
+LAST_MAX = 5
+"""Ended incidents shown in the status."""
+
+_log = logging.getLogger("pitcrew.loop")
+
+
+@dataclass(kw_only=True)
+class Desk:
+    """Mutable on purpose, and used by one worker only."""
+
+    crew: Crew
+    service: HealthyService
+    acting: asyncio.Semaphore
+    ending: asyncio.Event
+    source: str = ""
+    stale: str = ""
+    halted: str = ""
+    watch: Watch = field(default_factory=Watch)
+    incident: Incident | None = None
+    ended: list[Incident] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+    shown: tuple[Condition, ...] = ()
+
+    @property
+    def case(self) -> Incident:
+        """The open incident; only asked for while there is one."""
+        assert self.incident is not None
+        return self.incident
+
+    @property
+    def past(self) -> tuple[Past, ...]:
+        """Earlier incidents of this service."""
+        return tuple(
+            Past(
+                incident=one.id,
+                opened_at=one.opened_at,
+                cause=one.cause,
+                effects=one.effects,
+                recovered=one.recovery is Recovery.REMEDY,
+            )
+            for one in self.ended
+        )
+
+    def now(self) -> datetime:
+        """Trusted time."""
+        return self.crew.clock.now().at
+
+    async def look(self, due: Collection[str] | None = None) -> Observation:
+        """A new observation, of every probe or of those due, taken into memory."""
+        seen = await see(self.crew, self.service, due)
+        self.watch = observe(self.watch, self.service, seen)
+        return seen
+
+    def found(self) -> tuple[Deviation, ...]:
+        """Deviations by thresholds."""
+        return deviations(self.watch, self.now())
+
+    def deviates(self) -> bool | None:
+        """Whether the service deviates by thresholds; None when it cannot be told."""
+        return deviates(self.watch, self.now())
+
+    async def record(self, event: Event, incident_id: str = "") -> None:
+        """Write an event durably, then move the incident on.
+
+        Raises:
+            JournalError: it could not be kept, and nothing moved.
+        """
+        entry = to_entry(incident_id or self.case.id, self.service.key, event)
+        record = await self.crew.journal.append(entry)
+        self.incident = advance(self.incident, event, record.at)
+        told = notice(event, self.incident, record.at)
+        self.notices = [*self.notices, told][-NOTICES_MAX:]
+        _log.info(
+            "incident event",
+            extra={"service": self.service.key, "incident": told.incident, "reason": told.reason, "text": told.message},
+        )
+        if not self.incident.open:
+            self.ended = [*self.ended, self.incident][-PAST_MAX:]
+            self.incident = None
+            head = self.crew.journal.head
+            _log.info("journal head", extra={"service": self.service.key, "seq": head.seq, "hash": head.hash})
+
+    async def pause(self, seconds: float) -> bool:
+        """Wait a little; False when PitCrew is ending, so that the step is left to the next run."""
+        try:
+            await asyncio.wait_for(self.ending.wait(), seconds)
+        except TimeoutError:
+            return True
+        return False
+
+    async def show(self, waits_for: str = "") -> None:
+        """Write the status back."""
+        now = self.now()
+        self.shown = conditions(
+            self.service, self.watch, self.incident, waits_for, self.stale, self.halted, self.shown, now
+        )
+        await self.crew.status.write(
+            ServiceStatus(
+                service=self.service,
+                at=now,
+                health=health(self.watch, now),
+                conditions=self.shown,
+                deviations=self.found(),
+                probes=tuple(track.last for track in self.watch.tracks.values() if track.last),
+                flapping=tuple(name for name, track in self.watch.tracks.items() if track.flapping(now)),
+                sight=self.watch.sight,
+                incident=self.incident,
+                waits_for=waits_for,
+                last_incidents=tuple(reversed(self.ended[-LAST_MAX:])),
+                notices=tuple(self.notices),
+                journal_head=self.crew.journal.head,
+                source=self.source,
+                stale=self.stale,
+            )
+        )

@@ -1,0 +1,70 @@
+"""Settings: frozen, each with its unit, default and reason. Flags win over the environment, that over the defaults.
+
+An environment variable is the field's name in capitals behind `PITCREW_`, such as `PITCREW_PERMIT_TTL_S`.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pitcrew.core.errors import InvalidInput
+
+PREFIX = "PITCREW_"
+
+
+class Settings(BaseModel):
+    """Everything that can be set, and nothing that a service declares for itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    state: Path = Path(".pitcrew/state")
+    """Directory of the journal, the ledgers, the status and the reports; one operator per directory."""
+    manifests: tuple[Path, ...] = ()
+    """Directories or files of people that declare services; never written."""
+    runbooks: tuple[Path, ...] = ()
+    """Directories with runbooks of people, beside the built-in ones."""
+    lock_dir: Path | None = None
+    """Where targets are locked against other operators of this machine; default: `/var/lock/pitcrew`."""
+    journal_key: Path | None = None
+    """File with a key for an HMAC on every record, mode 0600; default: none, the chain alone."""
+    look_interval_s: Annotated[float, Field(ge=0.1, le=60)] = 2.0
+    """Seconds between two looks at a runtime; a look costs the engine 1.4 ms, and two seconds go unnoticed by users."""
+    engine_deadline_s: Annotated[float, Field(ge=0.5, le=120)] = 5.0
+    """Seconds until a call to an engine counts as unanswered; an inspect takes milliseconds, a sick engine minutes."""
+    evidence_deadline_s: Annotated[float, Field(ge=0.5, le=60)] = 5.0
+    """Seconds that gathering logs may take before evidence goes on without them, and says so."""
+    log_lines_max: Annotated[int, Field(ge=10, le=10_000)] = 500
+    """Log lines read as evidence; the last ones tell of the failure."""
+    log_bytes_max: Annotated[int, Field(ge=1024, le=4 << 20)] = 256 * 1024
+    """Log bytes read as evidence; bounds the work of redaction."""
+    permit_ttl_s: Annotated[int, Field(ge=2, le=300)] = 30
+    """Seconds a permit is valid; enough for a look and a slow engine, too short to be found lying around."""
+    actions_everywhere_max: Annotated[int, Field(ge=1, le=1000)] = 20
+    """Actions on all services together in one hour; more is a disaster of its own, and a person's business."""
+    acting_at_once_max: Annotated[int, Field(ge=1, le=64)] = 2
+    """Services acted on at the same moment; a mistake then reaches two, not all."""
+    heartbeat_s: Annotated[int, Field(ge=1, le=3600)] = 30
+    """Seconds after which an unchanged status is written again, so that its age tells whether PitCrew lives."""
+
+
+def load(flags: Mapping[str, object], environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings in force: flags that were given, over the environment, over the defaults.
+
+    Raises:
+        InvalidInput: a value cannot be used; names the setting, the fact and what is allowed.
+    """
+    chosen: dict[str, object] = {}
+    for name, field in Settings.model_fields.items():
+        text = environ.get(PREFIX + name.upper())
+        if text is not None:
+            chosen[name] = text.split(os.pathsep) if "tuple" in str(field.annotation) else text
+    chosen |= {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Settings.model_validate(chosen)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "settings"
+        raise InvalidInput(f"setting {name} (environment {PREFIX}{name.upper()}): {first['msg']}") from None

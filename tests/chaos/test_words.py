@@ -1,0 +1,81 @@
+"""The words and the prompt."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chaos.faults import FAULTS
+from tests.chaos.conftest import Chaos
+from tests.engine import ROOT
+
+NO_ENGINE = "unix:///nonexistent/docker.sock"
+
+
+def test_the_list_says_of_each_fault_what_it_does_how_to_see_it_and_how_it_is_undone(chaos: Chaos) -> None:
+    shown = chaos("list").stdout
+    assert list(FAULTS) == ["flag", "kill", "stop", "hang", "none"]
+    for fault in FAULTS.values():
+        assert f"{fault.name}\n  does: {fault.does}\n  see:  {fault.see}\n  undo: {fault.undo}\n" in shown
+
+
+@pytest.mark.parametrize(
+    "words", [["break", "earthquake"], ["mend"], ["fix", "a", "b"], ["--docker", "--pidfile", "x", "fix"], ["--bad"]]
+)
+def test_what_is_no_command_ends_with_two_and_the_usage(chaos: Chaos, words: list[str]) -> None:
+    ended = chaos(*words)
+    assert (ended.returncode, "usage: chaos" in ended.stderr) == (2, True)
+
+
+def test_help_is_no_error(chaos: Chaos) -> None:
+    ended = chaos("--help")
+    assert (ended.returncode, "usage: chaos" in ended.stdout) == (0, True)
+
+
+def test_nothing_found_says_what_was_looked_for(chaos: Chaos) -> None:
+    ended = chaos("break", "flag", "nobody", DOCKER_HOST=NO_ENGINE)
+    assert ended.returncode == 1
+    for word in ("container named nobody", NO_ENGINE, "no engine answers", "pidfile", "manifests", "--pidfile PATH"):
+        assert word in ended.stderr
+
+
+@pytest.mark.parametrize("service", ["../victim", "-x/..", "a/b", ""])
+def test_a_service_is_a_name_and_not_a_path(chaos: Chaos, service: str) -> None:
+    assert chaos("--", "status", service).returncode in (1, 2)
+
+
+@pytest.mark.parametrize("typed", ["list\nquit\n", "list\n", "mend\n\nlist\nexit\n", "break 'x\nlist\n"])
+def test_the_prompt_answers_each_line_and_leaves_on_quit_or_at_the_end(chaos: Chaos, typed: str) -> None:
+    ended = chaos(typed=typed)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("chaos> ") >= 2
+    assert "undo:" in ended.stdout
+
+
+def test_the_prompt_goes_on_after_what_could_not_be_done_and_helps(chaos: Chaos) -> None:
+    ended = chaos(typed="status nobody\nhelp\n", DOCKER_HOST=NO_ENGINE)
+    assert (ended.returncode, "nothing found" in ended.stderr, "break [FAULT]" in ended.stdout) == (0, True, True)
+
+
+def test_the_file_runs_by_its_path_from_anywhere(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "chaos" / "chaos.py"), "list"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+    assert (ended.returncode, ended.stdout.startswith("flag\n")) == (0, True), ended.stderr
+
+
+def test_a_manifest_that_is_named_must_be_readable_and_speak_of_the_service(chaos: Chaos, tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").write_text("kind: HealthyService\nmetadata: {name: other}\n", encoding="utf-8")
+    (tmp_path / "bad.yaml").write_text("{", encoding="utf-8")
+    assert "declares no HealthyService named 'victim'" in chaos("--manifest", "other.yaml", "status").stderr
+    assert "cannot be read as YAML" in chaos("--manifest", "bad.yaml", "status").stderr
+    assert "cannot be read" in chaos("--manifest", "absent.yaml", "status").stderr
+
+
+def test_it_imports_nothing_of_pitcrew() -> None:
+    for file in (ROOT / "chaos").glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not any(name.partition(".")[0] == "pitcrew" for name in names), file
