@@ -89,6 +89,10 @@ class DockerActuator:
         """See `Actuator.seen`."""
         return await self._hindsight.seen(service, action, trace)
 
+    def release_locks(self) -> None:
+        """Let go of the locks of all targets, as the end of this process would."""
+        self._locks.close()
+
     async def close(self) -> None:
         """Let go of the locks and of the engine."""
         self._locks.close()
