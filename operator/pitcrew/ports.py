@@ -93,6 +93,7 @@ class Actuator(Protocol):
             EffectFailed: the target was asked and answered that it did not.
             OutcomeUnknown: the answer was lost or late; `seen` must tell.
             Unavailable: it was certainly not asked.
+            Refused: it was not asked, because what `prepare` found is not so any more.
         """
 
     async def seen(self, service: HealthyService, action: Action, trace: Trace) -> Seen:
@@ -101,6 +102,23 @@ class Actuator(Protocol):
         Waits, bounded, until an operation that may still be under way has ended one way or the other. `NotDone` is
         only said when it can no longer happen by itself; when in doubt, `Unknown`.
         """
+
+
+class TargetLock(Protocol):
+    """Keeps two operators on one machine from acting on one target (S3)."""
+
+    def acquire(self, engine_id: str, target_id: str) -> bool:
+        """Take the lock of a target and keep it until `close`, also when it is held by us already.
+
+        Raises:
+            Refused: the lock cannot be kept at all, with the reason.
+        """
+
+    def holder(self, engine_id: str, target_id: str) -> str:
+        """Who holds a lock that could not be taken, for people; bounded and printable."""
+
+    def close(self) -> None:
+        """Let go of every lock."""
 
 
 class HttpProber(Protocol):
