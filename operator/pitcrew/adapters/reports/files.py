@@ -17,9 +17,7 @@ _INCIDENT = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,126}[a-z0-9])?")
 def report_path(directory: Path, incident: str) -> Path:
     """Where the postmortem of an incident is. Raises InvalidInput when the id cannot be a file name."""
     if not _INCIDENT.fullmatch(incident):
-        raise InvalidInput(
-            f"{incident[:80]!r} is no incident id, such as victim-7; `pitcrew incidents` lists them"
-        )
+        raise InvalidInput(f"{incident[:80]!r} is no incident id, such as victim-7; `pitcrew incidents` lists them")
     return directory / f"{incident}.md"
 
 

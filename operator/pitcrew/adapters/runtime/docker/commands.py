@@ -77,9 +77,7 @@ class Commands:
         self._has_timeout: dict[str, bool] = {}
         self._left_behind: dict[str, str] = {}
 
-    async def run(
-        self, facts: RuntimeFacts, argv: Sequence[str], *, timeout_s: float, bytes_max: int
-    ) -> ExecAnswer:
+    async def run(self, facts: RuntimeFacts, argv: Sequence[str], *, timeout_s: float, bytes_max: int) -> ExecAnswer:
         """One command; raises as `Runtime.run` does."""
         try:
             await self._check_left_behind(facts)
@@ -127,7 +125,9 @@ class Commands:
         if self._may_signal_host and isinstance(pid, int) and await asyncio.to_thread(end_command, pid, about):
             return ExecAnswer(exit_code=None, output=output)
         self._left_behind[about] = exec_id
-        return ExecAnswer(exit_code=None, output=f"{output}\n[the command could not be ended and may still run]"[-4096:])
+        return ExecAnswer(
+            exit_code=None, output=f"{output}\n[the command could not be ended and may still run]"[-4096:]
+        )
 
     async def _check_left_behind(self, facts: RuntimeFacts) -> None:
         exec_id = self._left_behind.get(facts.target_id)

@@ -125,9 +125,7 @@ class Engine:
         except TimeoutError as error:
             call.cut()  # from here on `sent` cannot change
             self._note_late(about, sent=call.sent)
-            raise CallFailed(
-                f"{self._place}: no answer within {limit_s:g} s", sent=call.sent, late=True
-            ) from error
+            raise CallFailed(f"{self._place}: no answer within {limit_s:g} s", sent=call.sent, late=True) from error
         finally:
             call.cut()
 

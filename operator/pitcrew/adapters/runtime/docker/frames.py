@@ -92,4 +92,3 @@ def head_of(pieces: Iterable[tuple[str, bytes]], *, bytes_max: int) -> str:
         if len(kept) < bytes_max:
             kept += piece[: bytes_max - len(kept)]
     return kept.decode("utf-8", "replace")[:bytes_max]
-
