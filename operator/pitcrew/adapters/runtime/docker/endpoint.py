@@ -75,7 +75,9 @@ def _of_context(config: Path, name: str) -> Endpoint:
         raise InvalidInput(f"{meta}: no Endpoints.docker.Host; recreate the context {name[:64]!r} or set DOCKER_HOST")
     tls = config / "contexts" / "tls" / place / "docker"
     skip = isinstance(docker, dict) and docker.get("SkipTLSVerify") is True
-    return Endpoint(url=host, origin=f"context {name[:64]}", tls_dir=tls if tls.is_dir() else None, tls_verify=not skip)
+    return Endpoint(
+        url=host, origin=f"context {name[:64]}", tls_dir=tls if tls.is_dir() else None, tls_verify=not skip
+    )
 
 
 def _document(path: Path, *, missing_ok: bool = False) -> dict[str, object]:
@@ -85,11 +87,8 @@ def _document(path: Path, *, missing_ok: bool = False) -> dict[str, object]:
     except FileNotFoundError as error:
         if missing_ok:
             return {}
-        raise InvalidInput(
-            f"{path}: the Docker context has no such file; `docker context ls` names the ones there"
-        ) from error
+        raise InvalidInput(f"{path}: no such Docker context; `docker context ls` names the ones there") from error
     except (OSError, ValueError) as error:
-        raise InvalidInput(
-            f"{path}: cannot be read as JSON ({type(error).__name__}); mend it or set DOCKER_HOST"
-        ) from error
+        reason = type(error).__name__
+        raise InvalidInput(f"{path}: cannot be read as JSON ({reason}); mend it or set DOCKER_HOST") from error
     return document if isinstance(document, dict) else {}

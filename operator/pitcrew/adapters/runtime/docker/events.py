@@ -16,7 +16,8 @@ from pitcrew.core.observation import EventKind, RuntimeEvent
 from pitcrew.core.resource import DockerTarget
 
 CONTAINER_ACTIONS = (
-    "create", "start", "die", "kill", "stop", "restart", "oom", "pause", "unpause", "destroy", "rename", "health_status",
+    "create", "start", "die", "kill", "stop", "restart", "oom", "pause", "unpause", "destroy", "rename",
+    "health_status",
 )  # fmt: skip
 NETWORK_ACTIONS = ("connect", "disconnect")
 FILTERS: Mapping[str, list[str]] = {

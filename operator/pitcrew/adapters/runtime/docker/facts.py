@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from pitcrew.adapters.runtime.docker.text import printable
 from pitcrew.adapters.runtime.docker.events import EngineEvent, ending_at, own_deaths
 from pitcrew.adapters.runtime.docker.frames import parse_instant
+from pitcrew.adapters.runtime.docker.text import printable
 from pitcrew.core.observation import EngineHealth, FileFact, RuntimeFacts, RuntimeState, StoppedBy
 from pitcrew.core.resource import TargetKind
 

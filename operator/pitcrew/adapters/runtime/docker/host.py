@@ -1,4 +1,4 @@
-"""What only this machine shows of a container on it: its processes. Everything is checked against the container's id."""
+"""What only this machine shows of a container on it: its processes. All is checked against the container's id."""
 
 import os
 import signal
@@ -23,8 +23,8 @@ def end_command(pid: int, container_id: str) -> bool:
 
     The process is held by a descriptor while it is checked, so that a pid given to another one meanwhile is not hit.
     """
-    doomed = [pid, *_descendants(pid)]
-    return all([_kill(each, container_id) for each in doomed])
+    ended = [_kill(each, container_id) for each in (pid, *_descendants(pid))]
+    return all(ended)
 
 
 def _kill(pid: int, container_id: str) -> bool:

@@ -84,9 +84,7 @@ def _only_one(session: Session, target: DockerTarget) -> str:
     if not found:
         raise TargetAbsent(f"{place}: no container")
     if len(found) > 1:
-        raise TargetAmbiguous(
-            f"{place}: {len(found)} containers, expected exactly one; scale it to 1 or name a container"
-        )
+        raise TargetAmbiguous(f"{place}: {len(found)} containers, expected one; scale it to 1 or name a container")
     return found[0]
 
 
