@@ -95,6 +95,7 @@ class ProcessActuator:
                 return {
                     "inode": str(kept.inode),
                     "device": str(kept.device),
+                    "size": str(kept.size),
                     "mtime_ns": str(kept.mtime_ns),
                     "sha256": kept.sha256,
                 }
@@ -226,7 +227,7 @@ def _working_dir(service: HealthyService) -> str:
 
 
 def _fingerprint(trace: Trace) -> dict[str, int]:
-    return {name: int(trace.notes[name]) for name in ("inode", "device", "mtime_ns")}
+    return {name: int(trace.notes[name]) for name in ("inode", "device", "size", "mtime_ns")}
 
 
 def _require_declared(service: HealthyService, path: str) -> None:

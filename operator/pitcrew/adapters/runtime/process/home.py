@@ -246,7 +246,8 @@ class Home:
 
 def _spawn(directory: Path, lock: int, launch: Launch) -> None:
     """Start a shim that holds the lock from its first moment; it detaches itself, so its first process ends at once."""
-    with open(directory / "shim.log", "wb") as log:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+    with open(os.open(directory / "shim.log", flags, 0o600), "wb") as log:
         child = subprocess.Popen(
             [launch.python, "-I", "-S", shim.__file__, str(directory)],
             stdin=lock,

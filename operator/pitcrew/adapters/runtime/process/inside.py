@@ -113,12 +113,13 @@ def _kept(path: str, is_now: os.stat_result, content: bytes) -> Kept:
     )
 
 
-def same(is_now: os.stat_result, *, inode: int, device: int, mtime_ns: int) -> bool:
+def same(is_now: os.stat_result, *, inode: int, device: int, size: int, mtime_ns: int) -> bool:
     """Whether this is still the file that was kept, unchanged."""
-    return (is_now.st_ino, is_now.st_dev, is_now.st_mtime_ns) == (inode, device, mtime_ns)
+    now = (is_now.st_ino, is_now.st_dev, is_now.st_size, is_now.st_mtime_ns)
+    return now == (inode, device, size, mtime_ns)
 
 
-def remove(working_dir: str, path: str, *, inode: int, device: int, mtime_ns: int) -> None:
+def remove(working_dir: str, path: str, *, inode: int, device: int, size: int, mtime_ns: int) -> None:
     """Unlink exactly the file that was kept.
 
     Raises:
@@ -129,7 +130,8 @@ def remove(working_dir: str, path: str, *, inode: int, device: int, mtime_ns: in
     try:
         with parent_of(working_dir, parts) as directory:
             is_now = os.stat(parts[-1], dir_fd=directory, follow_symlinks=False)
-            if not same(is_now, inode=inode, device=device, mtime_ns=mtime_ns) or not stat.S_ISREG(is_now.st_mode):
+            unchanged = same(is_now, inode=inode, device=device, size=size, mtime_ns=mtime_ns)
+            if not (unchanged and stat.S_ISREG(is_now.st_mode)):
                 raise Refused(f"{path}: was changed since it was kept; nothing was removed")
             os.unlink(parts[-1], dir_fd=directory)
             os.fsync(directory)
