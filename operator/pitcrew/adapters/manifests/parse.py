@@ -66,8 +66,8 @@ def parse(
 def _bounded(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
     if len(problems) <= PROBLEMS_MAX:
         return problems
-    left_out = replace(problems[PROBLEMS_MAX], field="", message=f"and {len(problems) - PROBLEMS_MAX} more from here on")
-    return (*problems[:PROBLEMS_MAX], left_out)
+    more = f"and {len(problems) - PROBLEMS_MAX} more from here on"
+    return (*problems[:PROBLEMS_MAX], replace(problems[PROBLEMS_MAX], field="", message=more))
 
 
 def digest(service: HealthyService) -> str:
