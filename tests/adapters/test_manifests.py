@@ -1,4 +1,4 @@
-"""Manifests on disk: what is read, what is refused and how it is said, and what stays in force while files are edited."""
+"""Manifests on disk: what is read, what is refused and how it is said, and what stays in force meanwhile."""
 
 import asyncio
 import os
@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from pitcrew.adapters.manifests.document import Limits, read
 from pitcrew.adapters.manifests.load import load
 from pitcrew.adapters.manifests.parse import Parsed, parse
@@ -18,7 +19,6 @@ from pitcrew.adapters.manifests.watch import ManifestWatch
 from pitcrew.core.errors import InvalidInput
 from pitcrew.core.resource import HealthyService, Level, ServiceKey
 from pitcrew.ports import Loaded, ManifestSource
-
 from tests.fakes.manifests import FakeManifests
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
@@ -85,8 +85,8 @@ TABLE = {
     "": "a.yaml:1:1: nothing is declared; delete the file to remove its services",
     "# only a comment\n": "a.yaml:1:1: nothing is declared; delete the file to remove its services",
     "---\n...\n---\n": "a.yaml:1:1: nothing is declared; delete the file to remove its services",
-    "a: 1\n\tb: 2": "a.yaml:2:1: not YAML: found character '\\\\t' that cannot start any token",
-    '"\\U00110000"': "a.yaml:1:12: not YAML: ",
+    "a: 1\n\tb: 2": "a.yaml:2:1: not YAML: found character '\\t' that cannot start any token",
+    '"\\U00110000"': "a.yaml:1:4: not YAML: chr() arg not in range(0x110000)",
     "text": "a.yaml:1:1: a document is an object with apiVersion, kind, metadata, spec, not text",
     "kind: Pod": "a.yaml:1:7: kind: 'Pod' is not allowed; allowed: HealthyService",
     "a: &x 1": "a.yaml:1:4: a: anchors are not used here; write the value out where it is needed",
@@ -97,7 +97,8 @@ TABLE = {
     "<<: {}": "a.yaml:1:1: <<: merge keys are not used here; write the fields out",
     "kind: A\nkind: B": "a.yaml:2:1: kind: given twice, first in line 1; keep one",
     "? [a]\n: b": "a.yaml:1:3: a key is a name, such as 'port'",
-    ": b": "a.yaml:1:1: a key is a name, such as 'port'",
+    '"": b': "a.yaml:1:1: a key is a name, such as 'port'",
+    ": b": "a.yaml:1:1: not YAML: ",
     "a: ~": "a.yaml:1:4: a: no value is given; write {} for an object without fields, or remove the field",
     "a: .inf": "a.yaml:1:4: a: infinity and not-a-number do not belong in a manifest",
     "a: 0777": "a.yaml:1:4: a: 0777 is octal to some readers of YAML; drop the leading zero, or put text in quotes",
@@ -120,17 +121,27 @@ def test_what_is_no_manifest_is_refused_in_words(text: str) -> None:
     assert any(line.startswith(TABLE[text]) for line in lines), lines
 
 
+def test_a_file_with_thousands_of_mistakes_does_not_flood_anybody() -> None:
+    lines = said(manifest(extra="".join(f"  field{number}: 1\n" for number in range(1000))))
+    assert len(lines) == 201
+    assert lines[-1] == "a.yaml:206:3: and 800 more from here on"
+
+
 def test_a_file_that_is_not_utf_8_is_refused_at_its_first_bad_byte() -> None:
     assert said(b"a: b\nc: \xe9\xff") == ["a.yaml:2:4: not UTF-8; save the file as UTF-8"]
 
 
-@pytest.mark.parametrize("word", ["on", "off", "yes", "no", "y", "12:30", "1_000", "2026-01-01", "0b1", "0o9", "1.2.3", "="])
+@pytest.mark.parametrize(
+    "word", ["on", "off", "yes", "no", "y", "12:30", "1_000", "2026-01-01", "0b1", "0o9", "1.2.3", "="]
+)
 def test_words_that_other_readers_turn_into_something_else_stay_text(word: str) -> None:
     (document,) = read(f"a: {word}".encode(), Limits()).documents
     assert document.data == {"a": word}
 
 
-@pytest.mark.parametrize(("word", "value"), [("true", True), ("false", False), ("0x1F", 31), ("0o17", 15), ("-7", -7), ("1.5", 1.5)])
+@pytest.mark.parametrize(
+    ("word", "value"), [("true", True), ("false", False), ("0x1F", 31), ("0o17", 15), ("-7", -7), ("1.5", 1.5)]
+)
 def test_words_of_the_core_schema_have_their_values(word: str, value: object) -> None:
     (document,) = read(f"{{a: {word}, b: '{word}'}}".encode(), Limits()).documents
     assert document.data == {"a": value, "b": word}
@@ -144,7 +155,9 @@ def test_a_value_from_the_file_is_echoed_short_and_printable() -> None:
 
 
 def test_values_of_the_environment_are_never_echoed() -> None:
-    text = DEMO.replace("{docker: {container: victim}}", "{process: {command: [a], workingDir: b, env: {X: {hunter2: 1}}}}")
+    text = DEMO.replace(
+        "{docker: {container: victim}}", "{process: {command: [a], workingDir: b, env: {X: {hunter2: 1}}}}"
+    )
     (line,) = said(text.replace("/app/broken.flag", "broken.flag"))
     assert "hunter2" not in line
 
@@ -177,15 +190,33 @@ def test_a_further_check_speaks_at_the_field_that_it_names() -> None:
 
     rule = "  policy:\n    rules:\n      - {name: a, effect: Deny, message: m, expression: '1 +'}\n"
     problems = parse(manifest(extra=rule).encode(), file="a.yaml", directory="/", extra_checks=check).problems
-    assert list(map(str, problems)) == ["a.yaml:8:59: spec.policy.rules[0].expression: not CEL"]
+    assert list(map(str, problems)) == ["a.yaml:8:57: spec.policy.rules[0].expression: not CEL"]
 
 
 PIECES = st.sampled_from(
-    [*"{}[],:-?&*!|>'\"%@`#\n \t", "\n  ", "---\n", "...\n", "<<", "a", "spec", "kind: HealthyService\n", "~", "1e999", DEMO]
+    [
+        *"{}[],:-?&*!|>'\"%@`#\n \t",
+        "\n  ",
+        "---\n",
+        "...\n",
+        "<<",
+        "a",
+        "spec",
+        "kind: HealthyService\n",
+        "~",
+        "1e999",
+        DEMO,
+    ]
 )
 
 
-@given(st.one_of(st.binary(max_size=300), st.text(max_size=300).map(str.encode), st.lists(PIECES).map(lambda p: "".join(p).encode())))
+@given(
+    st.one_of(
+        st.binary(max_size=300),
+        st.text(max_size=300).map(str.encode),
+        st.lists(PIECES).map(lambda p: "".join(p).encode()),
+    )
+)
 def test_nothing_in_a_file_can_make_reading_it_fail(raw: bytes) -> None:
     result = parse(raw, file="a.yaml", directory="/")
     lines = raw.decode("utf-8", "replace").splitlines() or [""]
@@ -196,12 +227,22 @@ def test_nothing_in_a_file_can_make_reading_it_fail(raw: bytes) -> None:
         assert str(problem).isprintable()
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=9), lambda v: st.lists(v) | st.dictionaries(st.text(max_size=9), v)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=9),
+        lambda v: st.lists(v) | st.dictionaries(st.text(max_size=9), v),
+    )
+)
 def test_any_data_under_any_field_is_accepted_or_refused_with_a_place(data: object) -> None:
     import json
 
     for field in ("spec", "metadata", "kind", "apiVersion"):
-        document = {"apiVersion": "pitcrew.dev/v1alpha1", "kind": "HealthyService", "metadata": {"name": "a"}, field: data}
+        document = {
+            "apiVersion": "pitcrew.dev/v1alpha1",
+            "kind": "HealthyService",
+            "metadata": {"name": "a"},
+            field: data,
+        }
         result = parsed(json.dumps(document, ensure_ascii=False).encode("utf-8", "replace"))
         assert all(problem.column > 1 or problem.line >= 1 for problem in result.problems)
         assert result.problems or result.declared
@@ -252,8 +293,14 @@ SPECIAL: dict[str, tuple[Callable[[Path], None], str]] = {
     "a device": (_device, "is not a regular file; move it away"),
     "a socket": (_socket, "is not a regular file; move it away"),
     "a directory": (lambda path: path.mkdir(), "is not a regular file; move it away"),
-    "writable by all": (lambda path: void(write(path, mode=0o666)), "others can write it (mode 0666); run: chmod go-w "),
-    "writable by a group": (lambda path: void(write(path, mode=0o664)), "others can write it (mode 0664); run: chmod go-w "),
+    "writable by all": (
+        lambda path: void(write(path, mode=0o666)),
+        "others can write it (mode 0666); run: chmod go-w ",
+    ),
+    "writable by a group": (
+        lambda path: void(write(path, mode=0o664)),
+        "others can write it (mode 0664); run: chmod go-w ",
+    ),
 }
 
 
@@ -261,15 +308,17 @@ def void(_: object) -> None:
     """For lambdas that are used for what they do."""
 
 
-@pytest.mark.parametrize("single", [False, True], ids=["in a directory", "as a single file"])
-@pytest.mark.parametrize("kind", SPECIAL)
+@pytest.mark.parametrize(
+    ("kind", "single"),
+    [(kind, single) for kind in SPECIAL for single in (False, True) if not (single and kind == "a directory")],
+)
 def test_what_is_not_a_plain_file_of_ours_is_refused_and_the_others_load(kind: str, single: bool, folder: Path) -> None:
     make, message = SPECIAL[kind]
     make(folder / "x.yaml")
     write(folder / "good.yaml")
     loaded = load([folder / "x.yaml", folder / "good.yaml"] if single else [folder])
     (line,) = problems(loaded)
-    assert line.startswith(f"{folder}/x.yaml:1:1: {message}") or (single and kind == "a directory")
+    assert line.startswith(f"{folder}/x.yaml:1:1: {message}")
     assert list(loaded.services) == [VICTIM]
 
 
@@ -377,13 +426,16 @@ def test_a_file_that_became_bad_keeps_its_last_good_version_and_says_so(folder: 
         async with watching(watch(folder)) as states:
             first = await states.next()
             (folder / "a.yaml").write_text(good.replace("autoUpTo: Low", "autoUpTo: Lowest"))
-            stale = await states.until(lambda s: s.problems)
+            stale = await states.until(lambda s: "Lowest" in "".join(problems(s)))
             assert stale.services.keys() == first.services.keys()
             for key, declared in stale.services.items():
                 assert declared.service == first.services[key].service
-                assert declared.stale.startswith(f"the last good version is in force: {folder}/a.yaml:17:22: spec.policy")
+                assert declared.stale.startswith(
+                    f"the last good version is in force: {folder}/a.yaml:17:22: spec.policy"
+                )
             (folder / "a.yaml").write_text("")
-            assert (await states.next()).services.keys() == first.services.keys()
+            empty = await states.until(lambda s: "nothing is declared" in "".join(problems(s)))
+            assert empty.services.keys() == first.services.keys()
             (folder / "a.yaml").write_text(good)
             assert await states.until(lambda s: not s.problems) == first
 
@@ -445,7 +497,7 @@ def test_a_second_declaration_does_not_take_a_service_from_its_file(folder: Path
         async with watching(watch(folder)) as states:
             first = await states.next()
             write(folder / "a.yaml", DEMO.replace("autoUpTo: Low", "autoUpTo: Critical"))
-            both = await states.until(lambda s: s.problems)
+            both = await states.until(lambda s: "also declared" in "".join(problems(s)))
             assert both.services[VICTIM].service == first.services[VICTIM].service
             assert both.services[VICTIM].file == f"{folder}/b.yaml"
             assert f"also declared in {folder}/a.yaml:1" in both.services[VICTIM].stale
@@ -481,7 +533,7 @@ def test_an_event_that_was_lost_is_made_up_for(folder: Path) -> None:
         async with watching(watch(folder, poll_s=0.2)) as states:
             await states.next()
             outside.write_text(f"{DEMO}  criticality: High\n")
-            assert (await states.next()).services[VICTIM].service.spec.criticality is Level.HIGH
+            await states.until(lambda s: s.services[VICTIM].service.spec.criticality is Level.HIGH)
 
     run(test())
 

@@ -84,16 +84,28 @@ async def floods(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 async def serving(serve: Serve, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """A server on a free port; yields the port."""
 
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    served: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             await serve(reader, writer)
         writer.close()
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served[asyncio.create_task(converse(reader, writer))] = writer
 
     server = await asyncio.start_server(connected, host, 0, ssl=tls)
     try:
         yield int(server.sockets[0].getsockname()[1])
     finally:
         server.close()
+        for conversation, writer in served.items():
+            conversation.cancel()
+            writer.transport.abort()
+        await asyncio.gather(*served, return_exceptions=True)
+        with suppress(ConnectionError, ssl.SSLError):
+            for writer in served.values():
+                await writer.wait_closed()
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ it as octal. Built from the parser's events: limits stop the reading before anyt
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import yaml
 
@@ -168,7 +169,10 @@ class _Reader:
         except _Stop:
             pass
         except yaml.MarkedYAMLError as error:
-            self._syntax(_at(error.problem_mark or error.context_mark), error.problem or error.context or "")
+            self._syntax(
+                _at(error.problem_mark or error.context_mark),
+                error.problem or error.context or "",
+            )
         except (yaml.YAMLError, ValueError, OverflowError) as error:  # such as an escape beyond Unicode
             self._syntax(_position_at(text[: loader.index]), str(error))
         finally:
@@ -357,5 +361,14 @@ def _events(loader: yaml.SafeLoader) -> Iterator[yaml.Event]:
         yield loader.get_event()  # type: ignore[no-untyped-call]
 
 
-def _at(mark: yaml.Mark | None) -> Position:
+class _Mark(Protocol):
+    """A place as PyYAML has it, counted from 0."""
+
+    @property
+    def line(self) -> int: ...
+    @property
+    def column(self) -> int: ...
+
+
+def _at(mark: _Mark | None) -> Position:
     return START if mark is None else Position(line=mark.line + 1, column=mark.column + 1)

@@ -24,7 +24,7 @@ class Unsafe(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """One manifest file: its bytes (one more than the limit at most), or why it was not read. `absent`: it is not there."""
+    """One manifest file: its bytes (one more than the limit at most), or why it was not read, or that it is absent."""
 
     file: str
     directory: str
@@ -37,41 +37,45 @@ class Found:
 class Scan:
     """One look at all paths.
 
-    `seen` are the directories that were listed and the single files that were looked for: what is not among `found`
-    there does not exist. `blind` are paths that could not be seen, with the reason: nothing is known of them.
+    `listed` are the directories that were read, `sought` the single files that were looked for: what is not among
+    `found` there does not exist. `blind` are paths that could not be seen, with the reason: nothing is known of them.
     """
 
     found: tuple[Found, ...]
-    seen: frozenset[str]
+    listed: frozenset[str]
+    sought: frozenset[str]
     blind: dict[str, str]
 
 
 def scan(paths: Sequence[str], *, bytes_max: int, files_max: int = FILES_MAX) -> Scan:
     """Look at directories and single files. Never raises for what is there."""
     found: dict[str, Found] = {}
-    seen: set[str] = set()
+    listed: set[str] = set()
+    sought: set[str] = set()
     blind: dict[str, str] = {}
     for path in map(os.path.normpath, paths):
         try:
-            for one in _look(path, bytes_max, files_max):
+            is_directory = os.path.isdir(path)
+            look = _list(path, bytes_max, files_max) if is_directory else [_seek(path, bytes_max)]
+            for one in look:
                 found.setdefault(os.path.abspath(one.file), one)
-            seen.add(path)
+            (listed if is_directory else sought).add(path)
         except Unsafe as error:
             blind[path] = str(error)
         except OSError as error:
             blind[path] = f"cannot be read: {error.strerror}"
-    return Scan(found=tuple(found.values()), seen=frozenset(seen), blind=blind)
+    return Scan(found=tuple(found.values()), listed=frozenset(listed), sought=frozenset(sought), blind=blind)
 
 
-def _look(path: str, bytes_max: int, files_max: int) -> list[Found]:
-    if os.path.isdir(path):
-        with _Directory(path, shared=False) as folder:
-            return folder.manifests(bytes_max, files_max)
+def _list(path: str, bytes_max: int, files_max: int) -> list[Found]:
+    with _Directory(path, shared=False) as folder:
+        return folder.manifests(bytes_max, files_max)
+
+
+def _seek(path: str, bytes_max: int) -> Found:
     with _Directory(os.path.dirname(path) or ".", shared=True) as folder:
         one = folder.read(os.path.basename(path), path, bytes_max)
-    return [
-        one or Found(file=path, directory=folder.absolute, refused="there is no such file or directory", absent=True)
-    ]
+    return one or Found(file=path, directory=folder.absolute, refused="there is no such file or directory", absent=True)
 
 
 class _Directory:

@@ -77,9 +77,9 @@ def join(seen: Scan, parse: Parse, good: Good) -> Standing:
 
 def _unseen(good: Good, standing: Good, seen: Scan) -> list[str]:
     """Files of before of which nothing is known now: neither they nor their directory could be looked at."""
-    looked_at = {shown(path) for path in seen.seen}
+    listed, sought = ({shown(path) for path in paths} for paths in (seen.listed, seen.sought))
     gone = good.keys() - standing.keys()
-    return sorted(name for name in gone if name not in looked_at and (os.path.dirname(name) or ".") not in looked_at)
+    return sorted(name for name in gone if name not in sought and (os.path.dirname(name) or ".") not in listed)
 
 
 def shown(path: str) -> str:

@@ -5,7 +5,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
@@ -19,6 +19,8 @@ Check = Callable[[HealthyService], Iterable[tuple[str, str]]]
 """A further check of a valid service: pairs of a field path (`spec.policy.rules[0].expression`) and what is wrong."""
 
 MESSAGE_BYTES_MAX = 1024
+PROBLEMS_MAX = 200
+"""Problems of one file that are told; a file with more is not what it was meant to be."""
 
 
 def no_further_checks(service: HealthyService) -> Iterable[tuple[str, str]]:
@@ -58,7 +60,14 @@ def parse(
     if not declared and not faults:
         faults = [Fault(position=START, loc=(), message="nothing is declared; delete the file to remove its services")]
     problems = sorted((_problem(file, fault) for fault in faults), key=lambda p: (p.line, p.column, p.field, p.message))
-    return Parsed(declared=tuple(declared), problems=tuple(dict.fromkeys(problems)))
+    return Parsed(declared=tuple(declared), problems=_bounded(tuple(dict.fromkeys(problems))))
+
+
+def _bounded(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+    if len(problems) <= PROBLEMS_MAX:
+        return problems
+    more = f"and {len(problems) - PROBLEMS_MAX} more from here on"
+    return (*problems[:PROBLEMS_MAX], replace(problems[PROBLEMS_MAX], field="", message=more))
 
 
 def digest(service: HealthyService) -> str:
