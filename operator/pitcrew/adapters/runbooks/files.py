@@ -83,9 +83,7 @@ def _head(place: str, head: str) -> RunbookHead:
     try:
         node = yaml.compose(head, Loader=_Plain)
         if node is None:
-            raise InvalidInput(
-                f"{place}:1: no fields; id, title, cause, signals, ask, verify are needed"
-            )
+            raise InvalidInput(f"{place}:1: no fields; id, title, cause, signals, ask, verify are needed")
         _refuse_unsafe(place, node, 0)
         return RunbookHead.model_validate(yaml.load(head, Loader=_Plain))
     except yaml.MarkedYAMLError as error:

@@ -105,9 +105,7 @@ def read_status(directory: Path) -> Sequence[Mapping[str, Json]]:
         paths = sorted(directory.glob("*.yaml"))
         return [_read(path) for path in paths if not path.name.startswith(".")]
     except OSError as error:
-        raise InvalidInput(
-            f"{error.filename}: cannot be read ({error.strerror}); look at its mode"
-        ) from None
+        raise InvalidInput(f"{error.filename}: cannot be read ({error.strerror}); look at its mode") from None
 
 
 def _read(path: Path) -> Mapping[str, Json]:
