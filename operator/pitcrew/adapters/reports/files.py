@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from pitcrew.adapters.durable import make_directory, replace
-from pitcrew.core.errors import InvalidInput
+from pitcrew.core.errors import InvalidInput, Unavailable
 
 DIRECTORY_MODE = 0o750
 FILE_MODE = 0o640
@@ -28,9 +28,12 @@ class ReportFiles:
         self._directory = directory
 
     async def write(self, incident: str, text: str) -> str:
-        """Raises InvalidInput for an id that cannot be a file name, OSError when the disk refuses."""
+        """Raises InvalidInput for an id that cannot be a file name, Unavailable when the disk refuses."""
         path = report_path(self._directory, incident)
-        await asyncio.to_thread(self._write, path, text)
+        try:
+            await asyncio.to_thread(self._write, path, text)
+        except OSError as error:
+            raise Unavailable(f"{path}: the report cannot be written ({error.strerror}); mend the disk") from None
         return str(path)
 
     def _write(self, path: Path, text: str) -> None:
