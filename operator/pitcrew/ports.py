@@ -10,7 +10,7 @@ from pitcrew.core.observation import LogLine, ProbeResult, RuntimeEvent, Runtime
 from pitcrew.core.permit import Permit, PermitRefused
 from pitcrew.core.policy import Case, CompiledRule, Verdict
 from pitcrew.core.proposal import Plan
-from pitcrew.core.record import Entry, Head, Instant, Record
+from pitcrew.core.record import Entry, Instant, Record
 from pitcrew.core.resource import HealthyService, HttpGet, Rule, ServiceKey, TargetKind
 from pitcrew.core.runbook import Runbook
 
@@ -223,6 +223,30 @@ class RuleCompiler(Protocol):
 
         Raises:
             InvalidInput: an expression does not parse, is too large, or is too costly; the text names the rule.
+        """
+
+
+class Ledger(Protocol):
+    """A short append-only list of what one role gave away or used up; it decides what may still be done.
+
+    Both calls block, and belong into a worker thread. One process at a time holds a ledger.
+    """
+
+    def read(self) -> Sequence[Record]:
+        """Every record, in order; a last write that a crash cut short is set aside first.
+
+        Raises:
+            JournalDamaged: it is not what was written; nothing may rest on it.
+            JournalUnwritable: it cannot be read, or a cut write cannot be set aside.
+        """
+
+    def append(self, entry: Entry, at: Instant) -> Record:
+        """Add one record; it is durable when this returns, and leaves no trace when this raises, as far as the disk lets.
+
+        Raises:
+            InvalidInput: the entry cannot be spelt.
+            JournalUnwritable: it could not be made durable.
+            JournalDamaged: it was changed by somebody else since it was read, or never was read.
         """
 
 
