@@ -104,9 +104,7 @@ def _stopped_by(run: dict[str, Any]) -> StoppedBy:
 
 def _is_own_death(run: dict[str, Any], now: datetime) -> bool:
     finished_at = _instant(run["finished_at"])
-    return bool(
-        run["ended_by"] == "self" and not run["error"] and finished_at and now - finished_at < DEATHS_WINDOW
-    )
+    return bool(run["ended_by"] == "self" and not run["error"] and finished_at and now - finished_at < DEATHS_WINDOW)
 
 
 def _instant(at: float | None) -> datetime | None:

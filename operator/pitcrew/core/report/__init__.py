@@ -1,0 +1,23 @@
+"""What is told of an incident: the postmortem that stays, and the chain of reasons behind each decision.
+
+Both are projections of the incident and its journal records. Text that came from outside is cleaned here once more and
+escaped for the place where it is shown (S8); nothing here decides anything.
+"""
+
+from pitcrew.core.report.postmortem import postmortem
+from pitcrew.core.report.timeline import Moment, Spans, rendered_span, spans, timeline, told
+from pitcrew.core.report.why import Section, section_data, section_text, why
+
+__all__ = [
+    "Moment",
+    "Section",
+    "Spans",
+    "postmortem",
+    "rendered_span",
+    "section_data",
+    "section_text",
+    "spans",
+    "timeline",
+    "told",
+    "why",
+]

@@ -1,0 +1,188 @@
+"""What happened in one incident, event by event, in words and with times."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from pitcrew.core.action import Seen, describe
+from pitcrew.core.incident import (
+    EVENT_TYPES,
+    Abandoned,
+    Acted,
+    Checked,
+    Diagnosed,
+    Escalated,
+    Event,
+    EvidenceGathered,
+    Failed,
+    Healed,
+    Incident,
+    Intended,
+    Judged,
+    Kept,
+    Live,
+    NothingToTry,
+    Opened,
+    Permitted,
+    Planned,
+    Reconsidered,
+    Reported,
+    Turned,
+    UndoIntended,
+    Undone,
+    UndoPermitted,
+    UndoTurned,
+    Verified,
+    from_record,
+)
+from pitcrew.core.record import Record
+from pitcrew.core.untrusted import bound, printable, redact
+
+LINE_BYTES_MAX = 600
+"""Bytes of one line of a report; the journal has the whole text."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Moment:
+    """One event of an incident: its number in the journal, when, its type, and what it says; one printable line."""
+
+    seq: int
+    at: datetime
+    type: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spans:
+    """How long each part took; together they are the whole. None where an incident did not get that far.
+
+    Detect: from the first sign to the opening. Decide: to the first permit, or to the hand-over where there was none.
+    Act: from the first permit to the last effect. Recover: from there to the recovery.
+    """
+
+    detect: timedelta
+    decide: timedelta | None
+    act: timedelta | None
+    recover: timedelta | None
+    whole: timedelta | None
+
+
+def one_line(text: str) -> str:
+    """Text from anywhere as one bounded, redacted line without control characters."""
+    return bound(printable(redact(text), lines=False), LINE_BYTES_MAX)
+
+
+def timeline(records: Iterable[Record]) -> tuple[Moment, ...]:
+    """The events among the records of one incident, in order.
+
+    Raises:
+        ValueError: a record does not hold the event that its type names.
+    """
+    return tuple(
+        Moment(seq=record.seq, at=record.at, type=record.type, text=one_line(told(from_record(record))))
+        for record in records
+        if record.type in EVENT_TYPES
+    )
+
+
+def spans(incident: Incident) -> Spans:
+    """The durations of an incident."""
+    opened, recovered = incident.opened_at, incident.recovered_at
+    permitted = next((a.permit.issued_at for a in incident.attempts if a.permit is not None), None)
+    acted = max((a.acted_at for a in incident.attempts if a.acted_at is not None), default=None)
+    decided = permitted or incident.escalated_at
+    return Spans(
+        detect=opened - incident.detected_from,
+        decide=decided - opened if decided else None,
+        act=acted - permitted if acted and permitted else None,
+        recover=recovered - (acted or decided or opened) if recovered else None,
+        whole=recovered - incident.detected_from if recovered else None,
+    )
+
+
+def rendered_span(span: timedelta | None) -> str:
+    """A duration for people: `0.8 s`, `2 min 05 s`, `1 h 02 min`; a dash for none."""
+    if span is None:
+        return "-"
+    seconds = max(0.0, span.total_seconds())
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def told(event: Event) -> str:
+    """One event in a sentence; it holds text from outside as it is, for the caller to escape."""
+    match event:
+        case Opened(severity=severity, deviations=deviations):
+            return f"opened, {severity}: {', '.join(map(str, deviations))}"
+        case EvidenceGathered(evidence=evidence):
+            return f"saved {len(evidence)} items of evidence"
+        case Diagnosed(diagnoses=(first, *_)):
+            return f"diagnosed {first.cause}, {first.confidence} of 100, by {first.by}"
+        case Diagnosed():
+            return "no diagnosis"
+        case NothingToTry(reasons=reasons):
+            return f"nothing left to try: {'; '.join(reasons)}"
+        case Healed(detail=detail):
+            return f"back without an effect of PitCrew: {detail}"
+        case Escalated(reason=reason, ask=ask):
+            return f"handed over to a person: {reason}; asked: {ask}"
+        case Reconsidered(reason=reason):
+            return f"looked at anew: {reason}"
+        case Abandoned(reason=reason):
+            return f"abandoned: {reason}"
+        case Reported(report=report):
+            return f"postmortem written: {report}"
+        case UndoPermitted() | UndoIntended() | Undone() | UndoTurned() | Kept():
+            return _told_of_undo(event)
+        case _:
+            return _told_of_attempt(event)
+
+
+def _told_of_attempt(
+    event: Planned | Judged | Permitted | Checked | Intended | Turned | Acted | Failed | Verified,
+) -> str:
+    match event:
+        case Planned(plan=plan, proposal=proposal, risk=risk):
+            act = describe(plan.action)
+            return f"attempt {plan.attempt}: {act}, by runbook {proposal.runbook}, risk {risk.level} ({risk.score})"
+        case Judged(verdict=verdict):
+            return f"the Official says {verdict.effect}: {verdict.reason}"
+        case Permitted(permit=permit):
+            return f"permit {permit.serial} to {permit.direction}, until {permit.expires_at:%H:%M:%S}"
+        case Checked(live=live, detail=detail):
+            return f"looked right before acting: {_LIVE[live]}: {detail}"
+        case Intended():
+            return "the intent is durable"
+        case Turned(reason=reason):
+            return f"turned away, nothing was touched: {reason}"
+        case Acted(seen=seen, detail=detail):
+            return f"the Mechanic: {_SEEN[seen]}: {detail}"
+        case Failed(reason=reason):
+            return f"the Mechanic: refused by the target: {reason}"
+        case Verified(passed=passed, looks=looks, detail=detail):
+            return f"{'verified' if passed else 'did not help'}, {looks} looks: {detail}"
+        case _:
+            assert_never(event)
+
+
+def _told_of_undo(event: UndoPermitted | UndoIntended | Undone | UndoTurned | Kept) -> str:
+    match event:
+        case UndoPermitted(permit=permit):
+            return f"permit {permit.serial} to {permit.direction}, until {permit.expires_at:%H:%M:%S}"
+        case UndoIntended():
+            return "the intent to undo is durable"
+        case Undone(seen=seen, detail=detail):
+            return f"undo: {_SEEN[seen]}: {detail}"
+        case UndoTurned(reason=reason):
+            return f"the undo was turned away: {reason}"
+        case Kept(reason=reason):
+            return f"left in place: {reason}"
+        case _:
+            assert_never(event)
+
+
+_LIVE = {Live.DEVIATES: "still deviates", Live.HEALTHY: "healthy, so left alone", Live.CHANGED: "the target changed"}
+_SEEN = {Seen.DONE: "done", Seen.NOT_DONE: "not done", Seen.UNKNOWN: "outcome unknown"}

@@ -1,0 +1,296 @@
+"""Why PitCrew did what it did: the whole chain of one incident as a tree, for people and for tools.
+
+Each section carries the same facts twice: as lines to read and as data. The lines are printable and bounded; a file of
+JSON or YAML escapes by itself, and the data is cleaned too.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pitcrew.core.action import describe, to_data
+from pitcrew.core.incident import Attempt, Incident, UndoStand
+from pitcrew.core.permit import Permit
+from pitcrew.core.policy import Verdict
+from pitcrew.core.record import Json, Record
+from pitcrew.core.report.timeline import one_line, rendered_span, spans, timeline
+from pitcrew.core.risk import Risk
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Section:
+    """One part of the chain: `title` and `lines` to read, `data` for tools, and the parts of it."""
+
+    key: str
+    title: str
+    lines: tuple[str, ...] = ()
+    data: Json = None
+    parts: tuple["Section", ...] = ()
+
+
+def why(incident: Incident, records: Sequence[Record] = ()) -> Section:
+    """The chain of one incident; `records` are its records of the journal and give the timeline."""
+    parts = [
+        _evidence(incident),
+        _diagnosis(incident),
+        *(_attempt(attempt) for attempt in incident.attempts),
+        *_escalation(incident),
+        *_recovery(incident),
+        *_timeline(records),
+    ]
+    deviations = ", ".join(map(str, incident.deviations))
+    return _section(
+        "incident",
+        f"{incident.id}: {incident.outcome}",
+        (
+            f"service {incident.service}, target {incident.target}, severity {incident.severity}",
+            f"deviations: {deviations}",
+            f"opened {incident.opened_at:%Y-%m-%d %H:%M:%S} UTC, phase {incident.phase}",
+        ),
+        {
+            "id": incident.id,
+            "service": incident.service,
+            "target": incident.target,
+            "severity": str(incident.severity),
+            "outcome": incident.outcome,
+            "phase": str(incident.phase),
+            "deviations": [str(deviation) for deviation in incident.deviations],
+            "openedAt": incident.opened_at.isoformat(),
+        },
+        *parts,
+    )
+
+
+def section_text(section: Section, indent: int = 0) -> str:
+    """The tree as indented lines; it ends in a newline."""
+    pad = "  " * indent
+    own = [f"{pad}{section.title}", *(f"{pad}  {line}" for line in section.lines)]
+    return "\n".join(own) + "\n" + "".join(section_text(part, indent + 1) for part in section.parts)
+
+
+def section_data(section: Section) -> Mapping[str, Json]:
+    """The tree as data; parts go by their key, attempts into one list."""
+    found: dict[str, Json] = dict(section.data) if isinstance(section.data, Mapping) else {"items": section.data}
+    attempts = [section_data(part) for part in section.parts if part.key == "attempts"]
+    for part in section.parts:
+        if part.key == "attempts":
+            found["attempts"] = attempts
+        else:
+            found[part.key] = section_data(part) if isinstance(part.data, Mapping) else part.data
+    return found
+
+
+def _section(key: str, title: str, lines: Sequence[str], data: Json, *parts: Section) -> Section:
+    return Section(
+        key=key, title=one_line(title), lines=tuple(map(one_line, lines)), data=_cleaned(data), parts=tuple(parts)
+    )
+
+
+def _cleaned(data: Json) -> Json:
+    match data:
+        case str():
+            return one_line(data)
+        case Mapping():
+            return {one_line(key): _cleaned(value) for key, value in data.items()}
+        case list() | tuple():
+            return [_cleaned(value) for value in data]
+        case _:
+            return data
+
+
+def _evidence(incident: Incident) -> Section:
+    cited = {id_ for diagnosis in incident.diagnoses[:1] for id_ in diagnosis.evidence}
+    cited |= {id_ for attempt in incident.attempts for id_ in attempt.proposal.evidence}
+    lines = [
+        f"{'*' if item.id in cited else ' '} {item.id:<4}{item.source:<8} {item.text}"
+        + (f"  (x{item.count})" if item.count > 1 else "")
+        for item in incident.evidence
+    ]
+    data: list[Json] = [
+        {
+            "id": item.id,
+            "source": str(item.source),
+            "key": item.key,
+            "value": item.value,
+            "text": item.text,
+            "count": item.count,
+            "cited": item.id in cited,
+        }
+        for item in incident.evidence
+    ]
+    return _section("evidence", "Evidence (* is cited)", lines or ["none was gathered"], data)
+
+
+def _diagnosis(incident: Incident) -> Section:
+    lines = [
+        f"{d.cause}, {d.confidence} of 100, by {d.by}: {d.summary}  [{' '.join(d.evidence)}]"
+        for d in incident.diagnoses
+    ]
+    data: list[Json] = [
+        {
+            "cause": str(d.cause),
+            "confidence": d.confidence,
+            "by": str(d.by),
+            "summary": d.summary,
+            "evidence": list(d.evidence),
+        }
+        for d in incident.diagnoses
+    ]
+    return _section("diagnosis", "Diagnosis, the surest first", lines or ["none yet"], data)
+
+
+def _attempt(attempt: Attempt) -> Section:
+    plan = attempt.plan
+    parts = [
+        _runbook(attempt),
+        _risk(attempt.risk),
+        *([_rules(attempt.verdict)] if attempt.verdict else []),
+        *([_permit("permit", "Permit", attempt.permit)] if attempt.permit else []),
+        _effect(attempt),
+        *_verification(attempt),
+        _undo(attempt),
+    ]
+    action: dict[str, Json] = dict(to_data(plan.action))
+    data: dict[str, Json] = {"attempt": plan.attempt, "action": action, "planDigest": plan.digest}
+    lines = [f"plan {plan.digest}, target {plan.target_id}, run {plan.instance}"]
+    return _section("attempts", f"Attempt {plan.attempt}: {describe(plan.action)}", lines, data, *parts)
+
+
+def _runbook(attempt: Attempt) -> Section:
+    proposal = attempt.proposal
+    data: dict[str, Json] = {
+        "id": proposal.runbook,
+        "cause": str(proposal.cause),
+        "why": proposal.why,
+        "evidence": list(proposal.evidence),
+    }
+    lines = [f"{proposal.runbook}: {proposal.why}  [{' '.join(proposal.evidence)}]"]
+    return _section("runbook", "Runbook (Strategist)", lines, data)
+
+
+def _risk(risk: Risk) -> Section:
+    lines = [f"{factor.points:>3}  {factor.name}: {factor.evidence}" for factor in risk.factors]
+    factors: list[Json] = [
+        {"name": factor.name, "points": factor.points, "evidence": factor.evidence} for factor in risk.factors
+    ]
+    data: dict[str, Json] = {"score": risk.score, "level": str(risk.level), "factors": factors}
+    return _section("risk", f"Risk (Risk Engine): {risk.level}, {risk.score} of 100", lines, data)
+
+
+def _rules(verdict: Verdict) -> Section:
+    lines = [
+        f"{ruling.effect:<15} {ruling.rule}: {ruling.message}"
+        + (f" (until {ruling.until:%H:%M:%S})" if ruling.until else "")
+        for ruling in verdict.rulings
+    ]
+    rulings: list[Json] = [
+        {
+            "rule": ruling.rule,
+            "effect": str(ruling.effect),
+            "message": ruling.message,
+            "until": ruling.until.isoformat() if ruling.until else None,
+        }
+        for ruling in verdict.rulings
+    ]
+    data: dict[str, Json] = {
+        "verdict": str(verdict.effect),
+        "policyDigest": verdict.policy_digest,
+        "spoke": rulings,
+    }
+    lines = [*(lines or ["no rule spoke, so it is denied"]), f"policy {verdict.policy_digest}"]
+    return _section("rules", f"Rules (Official): {verdict.effect}", lines, data)
+
+
+def _permit(key: str, title: str, permit: Permit) -> Section:
+    data: dict[str, Json] = {
+        "serial": permit.serial,
+        "planDigest": permit.plan_digest,
+        "direction": str(permit.direction),
+        "mechanic": permit.mechanic,
+        "issuedAt": permit.issued_at.isoformat(),
+        "expiresAt": permit.expires_at.isoformat(),
+    }
+    lines = [
+        f"{permit.serial} to {permit.direction} plan {permit.plan_digest}, for mechanic {permit.mechanic}",
+        f"issued {permit.issued_at:%H:%M:%S}, expires {permit.expires_at:%H:%M:%S}",
+    ]
+    return _section(key, title, lines, data)
+
+
+def _effect(attempt: Attempt) -> Section:
+    seen = str(attempt.seen) if attempt.seen is not None else ""
+    lines = []
+    if attempt.turned:
+        lines.append(f"turned away: {attempt.turned}")
+    if attempt.intended_at and attempt.trace:
+        lines.append(f"intended {attempt.intended_at:%H:%M:%S}, op {attempt.trace.op}")
+    if attempt.acted_at:
+        lines.append(f"{seen} {attempt.acted_at:%H:%M:%S}")
+    data: dict[str, Json] = {
+        "seen": seen or None,
+        "turned": attempt.turned or None,
+        "intendedAt": attempt.intended_at.isoformat() if attempt.intended_at else None,
+        "actedAt": attempt.acted_at.isoformat() if attempt.acted_at else None,
+    }
+    return _section("effect", "Effect (Mechanic)", lines or ["none: the target was not touched"], data)
+
+
+def _verification(attempt: Attempt) -> tuple[Section, ...]:
+    if attempt.effective is None:
+        return ()
+    data: dict[str, Json] = {"helped": attempt.effective, "detail": attempt.verified}
+    line = f"{'helped' if attempt.effective else 'did not help'}: {attempt.verified}"
+    return (_section("verification", "Verification", [line], data),)
+
+
+def _undo(attempt: Attempt) -> Section:
+    plan = attempt.plan
+    way = describe(plan.undo) if plan.undo else f"none: {plan.irreversible}"
+    lines = [way, *([f"{attempt.undo}: {attempt.undo_detail}".rstrip(": ")] if _undo_spoke(attempt) else [])]
+    data: dict[str, Json] = {
+        "action": dict(to_data(plan.undo)) if plan.undo else None,
+        "irreversible": plan.irreversible or None,
+        "stand": str(attempt.undo),
+        "detail": attempt.undo_detail or None,
+    }
+    parts = [_permit("permit", "Permit", attempt.undo_permit)] if attempt.undo_permit else []
+    return _section("undo", "Undo", lines, data, *parts)
+
+
+def _undo_spoke(attempt: Attempt) -> bool:
+    helped = attempt.effective is True and attempt.undo is UndoStand.PENDING
+    return not helped and bool(attempt.undo is not UndoStand.NONE or attempt.undo_detail)
+
+
+def _escalation(incident: Incident) -> tuple[Section, ...]:
+    if incident.escalated_at is None:
+        return ()
+    data: dict[str, Json] = {
+        "at": incident.escalated_at.isoformat(),
+        "reason": incident.stuck_because,
+        "ask": incident.ask,
+        "policyDigest": incident.escalated_under,
+    }
+    lines = [
+        f"{incident.escalated_at:%H:%M:%S} because {incident.stuck_because}",
+        f"asked: {incident.ask}",
+        f"decided anew when policy {incident.escalated_under} changes",
+    ]
+    return (_section("escalation", "Escalation", lines, data),)
+
+
+def _recovery(incident: Incident) -> tuple[Section, ...]:
+    if incident.recovered_at is None or incident.recovery is None:
+        return ()
+    data: dict[str, Json] = {"by": str(incident.recovery), "at": incident.recovered_at.isoformat()}
+    took = rendered_span(spans(incident).whole)
+    line = f"by {incident.recovery} at {incident.recovered_at:%H:%M:%S}, {took} after the first sign"
+    return (_section("recovery", "Recovery", [line], data),)
+
+
+def _timeline(records: Sequence[Record]) -> tuple[Section, ...]:
+    moments = timeline(records)
+    if not moments:
+        return ()
+    lines = [f"{m.at:%H:%M:%S.%f}"[:-3] + f"  {m.seq:>5}  {m.text}" for m in moments]
+    data: list[Json] = [{"at": m.at.isoformat(), "seq": m.seq, "type": m.type, "text": m.text} for m in moments]
+    return (_section("timeline", "Timeline (UTC, number in the journal)", lines, data),)
