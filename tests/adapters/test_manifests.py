@@ -1,6 +1,7 @@
 """Manifests on disk: what is read, what is refused and how it is said, and what stays in force meanwhile."""
 
 import asyncio
+import json
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
@@ -234,8 +235,6 @@ def test_nothing_in_a_file_can_make_reading_it_fail(raw: bytes) -> None:
     )
 )
 def test_any_data_under_any_field_is_accepted_or_refused_with_a_place(data: object) -> None:
-    import json
-
     for field in ("spec", "metadata", "kind", "apiVersion"):
         document = {
             "apiVersion": "pitcrew.dev/v1alpha1",
