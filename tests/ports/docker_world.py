@@ -108,6 +108,8 @@ class DockerWorld:
         await self._do(
             lambda: self.docker.containers.run(name=name, detach=True, labels={LABEL: self.prefix}, **settings)
         )
+        if "command" not in options:  # the server's own first line must not come after what a test lets it say
+            await self.until(lambda: b"Serving HTTP" in self.container(service).logs())
 
     async def replace(self, service: HealthyService) -> None:
         await self.destroy(service)
@@ -133,6 +135,7 @@ class DockerWorld:
     async def say(self, service: HealthyService, *lines: str) -> None:
         script = "import sys; [open('/proc/1/fd/1', 'w').write(line + '\\n') for line in sys.argv[1:]]"
         await self._do(lambda: self.container(service).exec_run(["python3", "-c", script, *lines], user="0"))
+        await self.until(lambda: self.container(service).logs(tail=1).decode().strip() == lines[-1])
 
     async def write(self, service: HealthyService, path: str, data: bytes, *, mode: int = 0o640) -> None:
         member = tarfile.TarInfo(Path(path).name)

@@ -1,7 +1,9 @@
 """An engine that is away, hung or dripping holds nothing up and leaks nothing."""
 
 import asyncio
+import hashlib
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -10,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from pitcrew.adapters.runtime.docker.breaker import Breaker, BreakerState
+from pitcrew.adapters.runtime.docker.endpoint import Endpoint, resolve_endpoint
 from pitcrew.adapters.runtime.docker.engine import Engine
 from pitcrew.adapters.runtime.docker.reading import DockerRuntime
-from pitcrew.core.errors import EngineUnavailable, Refused
+from pitcrew.core.action import Restart, Seen
+from pitcrew.core.errors import EngineUnavailable, InvalidInput, OutcomeUnknown
 from pitcrew.core.observation import Absent, Blind, EventKind, RuntimeFacts
 from pitcrew.core.resource import HealthyService
 from tests.ports.docker_world import DockerWorld, now
@@ -72,19 +76,20 @@ async def test_the_breaker_opens_while_the_engine_is_away_and_closes_when_it_is_
     instant = [0.0]
     service = await world.create("alpha")
     runtime = DockerRuntime(Engine(world.endpoint, monotonic=lambda: instant[0], breaker_open_s=10.0), now=now)
+    states = [runtime.breaker_state]
     world.proxy.cut()
-    assert runtime.breaker_state is BreakerState.CLOSED
     for _ in range(5):
         assert isinstance(await runtime.look(service), Blind)
-    assert runtime.breaker_state is BreakerState.OPEN
+    states.append(runtime.breaker_state)
     world.proxy.restore()
     sight = await runtime.look(service)
     assert isinstance(sight, Blind)
     assert "breaker" in sight.detail
     instant[0] = 11.0
-    assert runtime.breaker_state is BreakerState.HALF_OPEN
+    states.append(runtime.breaker_state)
     assert isinstance(await runtime.look(service), RuntimeFacts)
-    assert runtime.breaker_state is BreakerState.CLOSED
+    states.append(runtime.breaker_state)
+    assert states == [BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.CLOSED]
     await runtime.close()
 
 
@@ -172,24 +177,59 @@ for pid in filter(str.isdigit, os.listdir('/proc')):
 async def test_two_state_directories_do_not_act_on_one_target(world: DockerWorld) -> None:
     service = await world.create("alpha")
     facts = await facts_of(world, service)
-    from pitcrew.core.action import Restart
-
     await world.actuator.prepare(service, Restart(grace_s=1), target_id=facts.target_id, op="one")
     script = Path(__file__).with_name("other_operator.py")
     lock_dir, state_dir = world.lock_dir, world.state_dir.with_name("other")
     state_dir.mkdir()
+    declared = service.model_dump_json(by_alias=True, exclude_none=True)
     answer = subprocess.run(
-        [sys.executable, str(script), str(world.proxy.path), str(state_dir), str(lock_dir), service.model_dump_json(by_alias=True, exclude_none=True), facts.target_id],
-        capture_output=True, text=True, check=False, timeout=60, env={"PYTHONPATH": "operator:."},
-    )  # fmt: skip
+        [sys.executable, script, world.proxy.path, state_dir, lock_dir, declared, facts.target_id],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
     assert answer.stdout.startswith("Refused"), answer.stderr
     assert str(world.state_dir) in answer.stdout
-    assert Refused.__name__ in answer.stdout
+
+
+@pytest.mark.docker
+async def test_a_restart_that_the_engine_swallowed_is_unknown_first_and_then_seen_as_not_done(
+    world: DockerWorld,
+) -> None:
+    service = await world.create("alpha")
+    before = await facts_of(world, service)
+    action = Restart(grace_s=0)
+    trace = await world.actuator.prepare(service, action, target_id=before.target_id, op="one")
+    world.proxy.hang(paths="/restart")
+    with patience(), pytest.raises(OutcomeUnknown):
+        await world.actuator.apply(service, action, trace)
+    world.proxy.restore()
+    with patience():
+        assert await world.actuator.seen(service, action, trace) is Seen.NOT_DONE
+    assert (await facts_of(world, service)).instance == before.instance
+    assert [each.path.rpartition("/")[2] for each in world.proxy.witnessed] == ["restart"]
+
+
+@pytest.mark.docker
+def test_a_user_without_the_right_to_the_socket_is_told_so_and_how_to_get_it(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to become a user who may not use the socket")
+    script = Path(__file__).with_name("look_as_nobody.py")
+    answer = subprocess.run(
+        [sys.executable, script, "unix:///var/run/docker.sock"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={"PYTHONPATH": os.pathsep.join(sys.path), "HOME": "/nonexistent"},
+    )
+    assert answer.stdout.startswith("EngineForbidden"), answer.stderr
+    assert "group" in answer.stdout
 
 
 async def test_an_engine_that_is_not_there_is_told_with_where_it_was_looked_for(tmp_path: Path) -> None:
-    from pitcrew.adapters.runtime.docker.endpoint import Endpoint
-
     endpoint = Endpoint(url=f"unix://{tmp_path}/none.sock", origin="DOCKER_HOST")
     runtime = DockerRuntime(Engine(endpoint, monotonic=lambda: 0.0), now=now)
     sight = await runtime.look(compose("a", "b"))
@@ -210,19 +250,14 @@ def test_a_breaker_lets_one_call_try_after_its_time() -> None:
     instant[0] = 5.0
     assert [breaker.admits(), breaker.admits()] == [True, False]
     breaker.failed()
-    assert breaker.state is BreakerState.OPEN
+    states = [breaker.state]
     instant[0] = 10.0
     assert breaker.admits()
     breaker.succeeded()
-    assert breaker.state is BreakerState.CLOSED
+    assert [*states, breaker.state] == [BreakerState.OPEN, BreakerState.CLOSED]
 
 
 def test_the_endpoint_is_found_as_the_docker_cli_finds_it(tmp_path: Path) -> None:
-    import hashlib
-
-    from pitcrew.adapters.runtime.docker.endpoint import resolve_endpoint
-    from pitcrew.core.errors import InvalidInput
-
     assert resolve_endpoint({}, tmp_path).url == "unix:///var/run/docker.sock"
     assert resolve_endpoint({"DOCKER_HOST": "tcp://127.0.0.1:2375"}, tmp_path).origin == "DOCKER_HOST"
     place = tmp_path / ".docker" / "contexts" / "meta" / hashlib.sha256(b"colima").hexdigest()
