@@ -102,7 +102,7 @@ class Commands:
         except CallFailed as error:
             if not error.late:
                 raise
-            return await self._ended(facts, exec_id, _text(pieces, bytes_max))
+            return await self._ended(facts, exec_id, _text(pieces, bytes_max), bytes_max)
         except asyncio.CancelledError:
             self._left_behind[about] = exec_id
             raise
@@ -116,7 +116,7 @@ class Commands:
             await asyncio.sleep(_SETTLE_S)
         raise EngineUnavailable(f"{about[:12]}: the engine gives no exit code for a command that closed its output")
 
-    async def _ended(self, facts: RuntimeFacts, exec_id: str, output: str) -> ExecAnswer:
+    async def _ended(self, facts: RuntimeFacts, exec_id: str, output: str, bytes_max: int) -> ExecAnswer:
         about = facts.target_id
         seen = await self._engine.call(lambda session: inspect_exec(session, exec_id), about=about)
         if seen.get("Running") is not True:
@@ -125,9 +125,7 @@ class Commands:
         if self._may_signal_host and isinstance(pid, int) and await asyncio.to_thread(end_command, pid, about):
             return ExecAnswer(exit_code=None, output=output)
         self._left_behind[about] = exec_id
-        return ExecAnswer(
-            exit_code=None, output=f"{output}\n[the command could not be ended and may still run]"[-4096:]
-        )
+        return ExecAnswer(exit_code=None, output=f"[could not be ended, may still run] {output}"[:bytes_max])
 
     async def _check_left_behind(self, facts: RuntimeFacts) -> None:
         exec_id = self._left_behind.get(facts.target_id)
