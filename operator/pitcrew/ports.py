@@ -1,6 +1,6 @@
 """What the core and the loop need of the world. Protocols only; each docstring is the contract its tests check."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from pitcrew.core.observation import LogLine, ProbeResult, RuntimeEvent, Runtime
 from pitcrew.core.permit import Permit, PermitRefused
 from pitcrew.core.policy import Case, CompiledRule, Verdict
 from pitcrew.core.proposal import Plan
-from pitcrew.core.record import Entry, Head, Instant, Record
+from pitcrew.core.record import Entry, Instant, Record
 from pitcrew.core.resource import HealthyService, HttpGet, Rule, ServiceKey, TargetKind
 from pitcrew.core.runbook import Runbook
 
@@ -93,6 +93,7 @@ class Actuator(Protocol):
             EffectFailed: the target was asked and answered that it did not.
             OutcomeUnknown: the answer was lost or late; `seen` must tell.
             Unavailable: it was certainly not asked.
+            Refused: it was not asked, because what `prepare` found is not so any more.
         """
 
     async def seen(self, service: HealthyService, action: Action, trace: Trace) -> Seen:
@@ -101,6 +102,23 @@ class Actuator(Protocol):
         Waits, bounded, until an operation that may still be under way has ended one way or the other. `NotDone` is
         only said when it can no longer happen by itself; when in doubt, `Unknown`.
         """
+
+
+class TargetLock(Protocol):
+    """Keeps two operators on one machine from acting on one target (S3)."""
+
+    def acquire(self, engine_id: str, target_id: str) -> bool:
+        """Take the lock of a target and keep it until `close`, also when it is held by us already.
+
+        Raises:
+            Refused: the lock cannot be kept at all, with the reason.
+        """
+
+    def holder(self, engine_id: str, target_id: str) -> str:
+        """Who holds a lock that could not be taken, for people; bounded and printable."""
+
+    def close(self) -> None:
+        """Let go of every lock."""
 
 
 class HttpProber(Protocol):
@@ -208,6 +226,30 @@ class RuleCompiler(Protocol):
         """
 
 
+class Ledger(Protocol):
+    """A short append-only list of what one role gave away or used up; it decides what may still be done.
+
+    Both calls block, and belong into a worker thread. One process at a time holds a ledger.
+    """
+
+    def read(self) -> Sequence[Record]:
+        """Every record, in order; a last write that a crash cut short is set aside first.
+
+        Raises:
+            JournalDamaged: it is not what was written; nothing may rest on it.
+            JournalUnwritable: it cannot be read, or a cut write cannot be set aside.
+        """
+
+    def append(self, entry: Entry, at: Instant) -> Record:
+        """Add one record; it is durable when this returns, and leaves no trace when this raises, as far as the disk lets.
+
+        Raises:
+            InvalidInput: the entry cannot be spelt.
+            JournalUnwritable: it could not be made durable.
+            JournalDamaged: it was changed by somebody else since it was read, or never was read.
+        """
+
+
 class StatusSink(Protocol):
     """Where the status of a service is written back, beside what people declared, never over it."""
 
@@ -230,3 +272,56 @@ class RunbookSource(Protocol):
 
     def runbooks(self) -> Sequence[Runbook]:
         """Every usable runbook, the built-in ones first; those of people win over a built-in one with the same id."""
+
+
+# Manifests
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """Something in a manifest that a person must mend. `line` and `column` count from 1; `field` may be empty."""
+
+    file: str
+    line: int
+    column: int
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        """`file:line:column: field: what is wrong, what is allowed`."""
+        place = f"{self.file}:{self.line}:{self.column}: "
+        return f"{place}{self.field}: {self.message}" if self.field else f"{place}{self.message}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Declared:
+    """A service as a person declared it, and where.
+
+    `digest` is SHA-256 over the canonical JSON of the service with its defaults, in hexadecimal: comments and layout do
+    not change it. `stale` says, when not empty, why this is the last good version and not what the file says now.
+    """
+
+    service: HealthyService
+    file: str
+    line: int
+    digest: str
+    stale: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loaded:
+    """Everything declared at one moment, and everything wrong with it."""
+
+    services: Mapping[ServiceKey, Declared]
+    problems: tuple[Problem, ...] = ()
+
+
+class ManifestSource(Protocol):
+    """Where declared services come from. Nothing that people own is ever written."""
+
+    def changes(self) -> AsyncIterator[Loaded]:
+        """What is declared now, at once, and again after every change, for ever.
+
+        A file that became bad keeps its last good version, marked stale. Only a file that is certainly gone takes its
+        services along: a directory that cannot be read, is unsafe or has vanished removes nothing.
+        """

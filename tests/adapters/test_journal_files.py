@@ -4,6 +4,8 @@ import asyncio
 import errno
 import gzip
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +17,7 @@ from pitcrew.adapters.journal.disk import Disk, read_key
 from pitcrew.adapters.journal.files import JournalFiles, Limits, audit
 from pitcrew.core.chain import Damage
 from pitcrew.core.errors import InvalidInput, JournalDamaged, JournalUnwritable
-from pitcrew.core.record import FRAGMENT_SET_ASIDE, SEALED, Entry, Record
+from pitcrew.core.record import FRAGMENT_SET_ASIDE, SEALED, Entry, Instant, Record
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "journal-v1.jsonl"
 KEY = b"0123456789abcdef0123456789abcdef"
@@ -176,6 +178,68 @@ def test_a_closed_journal_refuses_and_keeps_what_waited(path: Path) -> None:
         append(journal, 1)
     with pytest.raises(JournalUnwritable, match="closed"):
         append(journal, 2)
+
+
+class BrokenClock(FakeClock):
+    """A clock with a bug."""
+
+    def now(self) -> Instant:
+        raise ZeroDivisionError("a bug in the clock")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_bug_in_the_writer_leaves_nobody_waiting(path: Path) -> None:
+    with opened(path, clock=BrokenClock()) as journal:
+        with pytest.raises(JournalUnwritable, match="the journal writer failed"):
+            append(journal, 1)
+        journal.close()
+        with pytest.raises(JournalUnwritable, match="closed"):
+            append(journal, 2)
+
+
+def test_every_flipped_bit_in_the_files_is_found(path: Path) -> None:
+    three_segments(path)
+    head = audit(path).head.hash
+    for file in sorted(path.glob("*.jsonl")):
+        whole = file.read_bytes()
+        for at in range(len(whole)):
+            flip(file, at)
+            assert audit(path, head=head).fault is not None, (file.name, at)
+            file.write_bytes(whole)
+    assert audit(path, head=head).fault is None
+
+
+APPEND_FOR_EVER = """
+import asyncio, sys
+from pathlib import Path
+from pitcrew.adapters.clock.boot import BootClock
+from pitcrew.adapters.journal.files import JournalFiles, Limits
+from pitcrew.core.record import Entry
+
+async def run(journal):
+    async def one(number):
+        record = await journal.append(Entry(type="Noted", data={"n": number, "padding": "x" * 5000}))
+        print(record.seq, record.hash, flush=True)
+    while True:
+        await asyncio.gather(*map(one, range(20)))
+
+asyncio.run(run(JournalFiles.open(Path(sys.argv[1]), BootClock.after, limits=Limits(segment_bytes_max=300_000))))
+"""
+
+
+def test_what_was_reported_durable_is_there_after_a_kill(path: Path) -> None:
+    writer = subprocess.Popen([sys.executable, "-c", APPEND_FOR_EVER, str(path)], stdout=subprocess.PIPE, text=True)
+    assert writer.stdout is not None
+    reported = [writer.stdout.readline().split() for _ in range(150)]
+    writer.kill()
+    reported += [line.split() for line in writer.stdout if line.endswith("\n")]
+    writer.wait()
+    writer.stdout.close()
+    with opened(path) as journal:
+        kept = {(str(record.seq), record.hash) for record in journal.read()}
+        assert {(seq, head) for seq, head in reported} <= kept
+        append(journal, 1)
+    assert audit(path).fault is None
 
 
 # Rotation and archive

@@ -275,9 +275,8 @@ def _upcast(stored: dict[str, Json], upcasters: Mapping[int, Upcaster]) -> dict[
 
 def _record(fields: dict[str, Json], *, v: int) -> Record:
     if tuple(name for name in fields if name not in ("mac", "hash")) != _FIELDS:
-        raise InvalidInput(
-            f"the fields are {', '.join(map(repr, fields))}; allowed are {', '.join(_FIELDS)}, mac, hash"
-        )
+        found = clean(", ".join(fields), 300)
+        raise InvalidInput(f"the fields are {found}; they must be {', '.join(_FIELDS)}, mac (with a key), hash")
     data = fields["data"]
     if not isinstance(data, dict):
         raise InvalidInput("data: not an object")

@@ -1,4 +1,4 @@
-r"""Text that somebody else wrote: how it is bounded, redacted and escaped before a person, a model or a file sees it (S8).
+r"""Text that somebody else wrote: bounded, redacted and escaped before a person, a model or a file sees it (S8).
 
 `clean` is the one call for what comes from outside: logs, env, labels, bodies, exec output, texts of exceptions.
 `markdown` and `markdown_block` are for the sink of that name, on top of it.
@@ -67,7 +67,8 @@ _HARMLESS_SUFFIX = re.compile(
 _SUFFIX = r"(?P<suffix>(?-i:[A-Z][A-Za-z0-9_.-]{0,32}|[0-9_.-][A-Za-z0-9_.-]{0,32})?+)"
 _SIGN = (
     rf"{_GAP}(?:\\?[\"'])?{_GAP}[ \t]{{0,16}}(?::=|=>|[:=]){_GAP}"
-    r"(?P<space>[ \t]{0,64}(?:[|>][+-]?[ \t]{0,16}(?=\r?\n)|\\(?=\r?\n))?(?P<break>\r?\n[ \t]{0,64})?)" + _GAP
+    r"[ \t]{0,64}(?:[|>][+-]?[ \t]{0,16}(?=\r?\n)|\\(?=\r?\n))?(?P<break>\r?\n[ \t]{0,64})?"
+    rf"(?:\[(?!redacted:)[ \t]{{0,8}})?{_GAP}"
 )
 _VALUE = (
     r"(?P<value>\\?\"(?:[^\"\\\n]|\\[^\n]){0,4096}+(?:\\?\")?|'(?:[^'\\\n]|\\[^\n]){0,4096}+'?|`[^`\n]{0,4096}+`?"
@@ -82,7 +83,7 @@ _OPTION = re.compile(
     re.I,
 )
 _QUOTED_WORD = re.compile(
-    r"(?P<name>\b(?:password|identified[ \t]{1,8}by))(?P<sign>[ \t]{1,8})"
+    r"(?P<name>\b(?:password|passphrase|identified[ \t]{1,8}by))(?P<sign>[ \t]{1,8})"
     r"(?P<value>'[^'\n]{1,4096}+'|\"[^\"\n]{1,4096}+\")",
     re.I,
 )
@@ -108,9 +109,16 @@ _COOKIE = re.compile(
     re.I,
 )
 _URL = re.compile(r"(?P<name>://[^\s:@/?#\"'<>]{0,256}+:)(?P<value>[^\s/?#\"'<>]{1,512})(?=@)")
+_URL_SLASHED = re.compile(
+    r"(?P<name>://[^\s:@/?#\"'<>]{1,256}+:)(?P<value>(?!\d{1,5}(?:[/?#]))[^\s\"'<>@]{1,512}+)(?=@)"
+)
 _URL_TOKEN = re.compile(r"(?P<name>://)(?P<value>[A-Za-z0-9_.~-]{20,512}+)(?=@)")
 _CURL_USER = re.compile(
     r"(?P<name>(?<!\S)(?:-u|--user)(?:[ \t]{1,8}|=)[\"']?[^\s:\"']{1,128}+:)(?P<value>[^\s\"']{1,512}+)"
+)
+_SHORT_OPTION = re.compile(
+    r"(?P<name>\bsshpass[ \t]{1,8}-p[ \t]{0,8}|\bmysql(?:dump|admin)?[ \t](?:[^\n]{0,128}?[ \t])?-p)"
+    r"(?P<value>\S{1,512}+)"
 )
 _SCHEME = re.compile(r"(?P<name>\b(?:bearer|basic)[ \t]{1,8})(?P<value>[A-Za-z0-9._~+/=-]{8,8192}+)", re.I)
 
@@ -134,6 +142,7 @@ _TOKENS = tuple(
 
 _REDACTED = re.compile(r"\[redacted:[a-z-]+\]")
 _LITERALS = frozenset({"", "null", "none", "nil", "true", "false", "yes", "no", "undefined", "{", "[", "|", ">"})
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _TRAILING = ",;)}]"
 
 
@@ -152,8 +161,10 @@ def _redact_once(text: str) -> str:
     text = _HEADER.sub(_replacing("authorization"), text)
     text = _COOKIE.sub(_replacing("cookie"), text)
     text = _URL.sub(_replacing("url-password"), text)
-    text = _URL_TOKEN.sub(_replacing("url-password"), text)
-    text = _CURL_USER.sub(_replacing("password"), text)
+    for pattern in (_URL_SLASHED, _URL_TOKEN):
+        text = pattern.sub(_replacing("url-password"), text)
+    for pattern in (_CURL_USER, _SHORT_OPTION):
+        text = pattern.sub(_replacing("password"), text)
     for kind, pattern in _TOKENS:
         text = pattern.sub(f"[redacted:{kind}]", text)
     text = _ASSIGNED.sub(_redact_assigned, text)
@@ -233,7 +244,7 @@ def _looks_random(value: str, *, named: bool) -> bool:
     """Whether a value is drawn at random: long, mixed, spread out. A bare `key=` may name a hash or an id."""
     if len(value) < 20 or not re.fullmatch(r"[A-Za-z0-9+/=_.~-]+", value) or value.startswith(("/", ".")):
         return False
-    if not named and re.fullmatch(r"[0-9A-Fa-f-]+", value):
+    if _UUID.fullmatch(value) or (not named and re.fullmatch(r"[0-9A-Fa-f-]+", value)):
         return False
     counted = Counter(value)
     entropy = -sum(count / len(value) * math.log2(count / len(value)) for count in counted.values())

@@ -41,7 +41,8 @@ def remember(crew: Crew) -> Memory:
     Raises:
         Impossible: the journal holds an event that the machine does not know; it was written by another version.
     """
-    memory, incidents = Memory(), {}
+    memory = Memory()
+    incidents: dict[str, Incident] = {}
     for record in crew.journal.read():
         if record.type not in EVENT_TYPES:
             continue

@@ -1,7 +1,6 @@
 """The journal in files: one chain over JSONL segments, written by one thread, one fsync for all who wait."""
 
 import asyncio
-import hashlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -10,9 +9,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from pitcrew.adapters.journal.disk import Disk
+from pitcrew.adapters.journal.fragments import fragment_entry, kept_fragments, set_aside
 from pitcrew.adapters.journal.segments import Layout, archive_segment, lines, segment_lines
 from pitcrew.adapters.journal.tail import Tail
-from pitcrew.core.chain import Chain, Damage, verify
+from pitcrew.core.chain import Chain, verify
 from pitcrew.core.errors import InvalidInput, JournalDamaged, JournalUnwritable
 from pitcrew.core.record import (
     FRAGMENT_SET_ASIDE,
@@ -116,14 +116,14 @@ class JournalFiles:
         layout, disk = Layout(directory=directory), disk or Disk()
         try:
             layout.create(disk)
-            chain = _set_fragment_aside(layout, _verified(layout, key), disk)
+            chain = set_aside(layout, _verified(layout, key), disk)
         except OSError as error:
             raise _unwritable(layout, "be opened", error) from None
         if key is None and chain.last is not None and chain.last.mac:
             raise InvalidInput(f"{directory}: this journal is kept with a key; give the file of its key")
         clock, tail = clock_after(chain.last), _tail(layout, disk)
         journal = cls(layout, chain, clock, tail, limits=limits or Limits(), key=key, disk=disk)
-        journal._owe(_fragments(layout))
+        journal._owe(kept_fragments(layout))
         journal._writer.start()
         return journal
 
@@ -264,7 +264,7 @@ class JournalFiles:
         """Record each fragment that has no record yet, now if the disk allows, else before anything new."""
         if fragments:
             told = {record.data.get("fragment") for record in self.read() if record.type == FRAGMENT_SET_ASIDE}
-            self._owed = [_set_aside(name, kept) for name, kept in fragments.items() if name not in told]
+            self._owed = [fragment_entry(name, kept) for name, kept in fragments.items() if name not in told]
             self._commit(())
 
     def _pay_owed(self) -> None:
@@ -363,34 +363,3 @@ def _tail(layout: Layout, disk: Disk) -> Tail:
     except InvalidInput:
         begun_at = None
     return Tail(layout, disk, number=newest, size=layout.plain(newest).stat().st_size, begun_at=begun_at)
-
-
-# Fragments
-
-
-def _set_fragment_aside(layout: Layout, chain: Chain, disk: Disk) -> Chain:
-    """The chain without the bytes that a crash left at its end: kept in a file of their own, then cut off."""
-    newest = max(layout.plain_numbers(), default=0)
-    fault = chain.fault
-    if fault is None or fault.damage is not Damage.FRAGMENT or not fault.place.startswith(f"{newest:06}.jsonl:"):
-        return chain
-    *whole, fragment = segment_lines(layout, newest)
-    offset = sum(map(len, whole))
-    disk.replace(layout.fragment(newest, offset, hashlib.sha256(fragment).hexdigest()), fragment)
-    descriptor = disk.open_append(layout.plain(newest))
-    try:
-        disk.truncate(descriptor, offset)
-        disk.sync(descriptor)
-    finally:
-        disk.close(descriptor)
-    return replace(chain, fault=None, skipped={})
-
-
-def _fragments(layout: Layout) -> Mapping[str, bytes]:
-    """What was ever set aside, by name."""
-    return {path.name: path.read_bytes() for path in sorted(layout.fragments.iterdir()) if path.suffix != ".partial"}
-
-
-def _set_aside(name: str, fragment: bytes) -> Entry:
-    sha256 = hashlib.sha256(fragment).hexdigest()
-    return Entry(type=FRAGMENT_SET_ASIDE, data={"fragment": name, "bytes": len(fragment), "sha256": sha256})

@@ -51,8 +51,8 @@ class Tail:
         descriptor = self._opened()
         if self._disk.size(descriptor) != self._durable:
             raise JournalDamaged(
-                f"{self._layout.plain(self.number)}: not {self._durable} bytes long as it was left: something else writes"
-                " to it; find out what, and acknowledge it with `pitcrew audit seal`"
+                f"{self._layout.plain(self.number)}: not {self._durable} bytes long as it was left: something else"
+                " writes to it; find out what, and acknowledge it with `pitcrew audit seal`"
             )
         try:
             self._disk.write(descriptor, data)

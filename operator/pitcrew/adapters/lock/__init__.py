@@ -1,0 +1,1 @@
+"""Locks that keep two operators on one machine from acting on one target (S3)."""

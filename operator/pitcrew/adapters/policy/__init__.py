@@ -1,0 +1,1 @@
+"""Languages that policies are written in."""

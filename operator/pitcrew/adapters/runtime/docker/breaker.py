@@ -1,0 +1,62 @@
+"""A circuit breaker: after failures in a row nobody is asked for a while, then one call tries."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from threading import Lock
+
+
+class BreakerState(StrEnum):
+    """Where a breaker stands, as doctor and status show it."""
+
+    CLOSED = "Closed"
+    HALF_OPEN = "HalfOpen"
+    OPEN = "Open"
+
+
+class Breaker:
+    """Counts failures in a row; safe to use from several threads.
+
+    `failures_max` failures in a row open it; after `open_s` seconds of the given monotonic clock one call is let
+    through, and its outcome closes or opens it again.
+    """
+
+    def __init__(self, *, failures_max: int, open_s: float, monotonic: Callable[[], float]) -> None:
+        self._failures_max = failures_max
+        self._open_s = open_s
+        self._monotonic = monotonic
+        self._lock = Lock()
+        self._failures = 0
+        self._opened_at: float | None = None
+        self._trial_at: float | None = None
+
+    @property
+    def state(self) -> BreakerState:
+        """Where it stands now."""
+        with self._lock:
+            return self._state()
+
+    def admits(self) -> bool:
+        """Whether a call may be made now; in the half-open state only one caller at a time is told yes."""
+        with self._lock:
+            state = self._state()
+            if state is BreakerState.HALF_OPEN:
+                self._trial_at = self._monotonic()
+            return state is not BreakerState.OPEN
+
+    def succeeded(self) -> None:
+        """A call was answered: whatever was counted is forgotten."""
+        with self._lock:
+            self._failures, self._opened_at, self._trial_at = 0, None, None
+
+    def failed(self) -> None:
+        """A call was not answered."""
+        with self._lock:
+            self._failures += 1
+            if self._failures >= self._failures_max:
+                self._opened_at, self._trial_at = self._monotonic(), None
+
+    def _state(self) -> BreakerState:
+        if self._opened_at is None:
+            return BreakerState.CLOSED
+        since = self._opened_at if self._trial_at is None else self._trial_at
+        return BreakerState.OPEN if self._monotonic() - since < self._open_s else BreakerState.HALF_OPEN

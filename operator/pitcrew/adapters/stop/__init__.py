@@ -1,0 +1,1 @@
+"""The switch by which a person stops PitCrew."""

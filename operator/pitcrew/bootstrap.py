@@ -1,0 +1,200 @@
+"""The composition root: which adapter serves which port. Nothing is decided here, and nothing happens at import.
+
+`open_world` makes the adapters, `assemble` joins them. Whoever wants to stand between the two (a crash test, a proxy)
+changes a `World` and hands it on; the product itself has no seams for tests.
+"""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pitcrew.adapters.durable import make_directory
+from pitcrew.adapters.journal.files import JournalFiles
+from pitcrew.adapters.lock.files import TargetLocks, default_directory
+from pitcrew.adapters.lock.state import StateLock
+from pitcrew.core.resource import TargetKind
+from pitcrew.loop.crew import Crew
+from pitcrew.loop.fleet import Fleet
+from pitcrew.ports import (
+    Actuator,
+    Clock,
+    HttpProber,
+    Journal,
+    ManifestSource,
+    ReportSink,
+    RuleCompiler,
+    RunbookSource,
+    Runtime,
+    StatusSink,
+    TargetLock,
+)
+from pitcrew.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """Every adapter, before it is joined with the others."""
+
+    lock: StateLock
+    journal: Journal
+    journal_files: JournalFiles
+    clock: Clock
+    runtimes: Mapping[TargetKind, Runtime]
+    actuators: Mapping[TargetKind, Actuator]
+    prober: HttpProber
+    rules: RuleCompiler
+    status: StatusSink
+    reports: ReportSink
+    runbooks: RunbookSource
+    manifests: ManifestSource
+    locks: TargetLock
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operator:
+    """The operator, ready to run: `fleet.run()` until `ending` is set, then `close()`."""
+
+    fleet: Fleet
+    ending: asyncio.Event
+    journal: Journal
+    world: World
+
+    async def close(self) -> None:
+        """Let go of everything; targets stay as they are."""
+        for runtime in self.world.runtimes.values():
+            await runtime.close()
+        self.world.locks.close()
+        self.world.journal_files.close()
+        self.world.lock.close()
+
+
+def compose(settings: Settings) -> Operator:
+    """The operator on real adapters.
+
+    Raises:
+        InvalidInput: the state directory is in use, or a setting names something that cannot be used.
+        JournalDamaged: never here; a damaged journal opens, and halts every effect.
+    """
+    return assemble(open_world(settings), settings)
+
+
+def prepare_state(state: Path) -> Path:
+    """The state directory, made where it is missing."""
+    state = state.absolute()
+    make_directory(state, 0o755)
+    for name in ("journal", "official", "mechanic", "undo", "process"):
+        make_directory(state / name, 0o700)
+    return state
+
+
+def open_world(settings: Settings) -> World:
+    """Lock the state directory and make every adapter."""
+    from pitcrew.adapters.clock.boot import BootClock
+    from pitcrew.adapters.journal.disk import read_key
+    from pitcrew.adapters.manifests.watch import ManifestWatch
+    from pitcrew.adapters.policy.cel import CelCompiler, check_rules
+    from pitcrew.adapters.prober.http import KubeletHttpProber
+    from pitcrew.adapters.reports.files import ReportFiles
+    from pitcrew.adapters.runbooks.files import RunbookFiles
+    from pitcrew.adapters.status.files import StatusFiles
+
+    state = prepare_state(settings.state)
+    lock = StateLock.acquire(state)
+    key = read_key(settings.journal_key) if settings.journal_key else None
+    journal = JournalFiles.open(state / "journal", BootClock.after, key=key)
+    clock = journal.clock
+    locks = TargetLocks(settings.lock_dir or default_directory(), owner=f"state {state}")
+    runtimes, actuators = _runtimes(settings, state, clock, locks)
+    return World(
+        lock=lock,
+        journal=journal,
+        journal_files=journal,
+        clock=clock,
+        runtimes=runtimes,
+        actuators=actuators,
+        prober=KubeletHttpProber(loopback_allowed=True, now=lambda: clock.now().at),
+        rules=CelCompiler(),
+        status=StatusFiles(state / "status", heartbeat_s=settings.heartbeat_s),
+        reports=ReportFiles(state / "reports"),
+        runbooks=RunbookFiles.load(settings.runbooks),
+        manifests=ManifestWatch(settings.manifests, extra_checks=check_rules),
+        locks=locks,
+    )
+
+
+def _runtimes(
+    settings: Settings, state: Path, clock: Clock, locks: TargetLock
+) -> tuple[Mapping[TargetKind, Runtime], Mapping[TargetKind, Actuator]]:
+    from pitcrew.adapters.runtime.docker.acting import DockerActuator
+    from pitcrew.adapters.runtime.docker.endpoint import resolve_endpoint
+    from pitcrew.adapters.runtime.docker.engine import Engine
+    from pitcrew.adapters.runtime.docker.reading import DockerRuntime
+    from pitcrew.adapters.runtime.process.actuator import ProcessActuator
+    from pitcrew.adapters.runtime.process.runtime import ProcessRuntime
+
+    endpoint = resolve_endpoint(os.environ, Path.home())
+    engine = Engine(endpoint, monotonic=time.monotonic, deadline_s=settings.engine_deadline_s)
+    environ = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+
+    docker = DockerRuntime(engine, now=lambda: clock.now().at)
+    process = ProcessRuntime(state_dir=state, environ=environ, now=lambda: clock.now().at)
+    return (
+        {TargetKind.DOCKER: docker, TargetKind.PROCESS: process},
+        {
+            TargetKind.DOCKER: DockerActuator(engine, state_dir=state, locks=locks),
+            TargetKind.PROCESS: ProcessActuator(
+                state_dir=state, python=sys.executable, environ=environ, now=lambda: clock.now().at
+            ),
+        },
+    )
+
+
+def assemble(world: World, settings: Settings) -> Operator:
+    """Join the adapters into an operator."""
+    from pitcrew.mechanic import Mechanic
+    from pitcrew.official import Official
+
+    state, ending = settings.state.absolute(), asyncio.Event()
+
+    def stopped() -> bool:
+        return stop_ordered(state)
+
+    official = Official.open(
+        state / "official",
+        rules=world.rules,
+        clock=world.clock,
+        stop=stopped,
+        permit_ttl_s=settings.permit_ttl_s,
+        everywhere_max=settings.actions_everywhere_max,
+    )
+    mechanic = Mechanic.open(
+        state / "mechanic", public_key=official.public_key, actuators=world.actuators, clock=world.clock, stop=stopped
+    )
+    crew = Crew(
+        settings=settings,
+        clock=world.clock,
+        journal=world.journal,
+        runtimes=world.runtimes,
+        prober=world.prober,
+        official=official,
+        mechanic=mechanic,
+        status=world.status,
+        reports=world.reports,
+        runbooks=world.runbooks,
+    )
+    return Operator(fleet=Fleet(crew, world.manifests, ending), ending=ending, journal=world.journal, world=world)
+
+
+def stop_ordered(state: Path) -> bool:
+    """Whether a person stopped PitCrew: the file `STOP` is there, or nobody can tell (S9, S15)."""
+    try:
+        os.lstat(state / "STOP")
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -1,0 +1,27 @@
+"""`Actuator` on the fake and on Docker."""
+
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from tests.fakes.world import FakeWorld
+from tests.ports.actuator_contract import ActuatorContract, EngineActuatorContract
+from tests.ports.docker_world import DockerWorld
+
+
+class TestFakeActuator(ActuatorContract, EngineActuatorContract):
+    @pytest.fixture
+    async def world(self) -> FakeWorld:
+        return FakeWorld()
+
+
+@pytest.mark.docker
+class TestDockerActuator(ActuatorContract, EngineActuatorContract):
+    @pytest.fixture
+    async def world(self, tmp_path: Path) -> AsyncIterator[DockerWorld]:
+        world = DockerWorld(tmp_path, prefix=f"docker-act-{uuid4().hex[:8]}")
+        yield world
+        await world.close()

@@ -1,0 +1,84 @@
+"""What the contract suites of the runtime ports need from a technology: a driver that makes things happen to targets.
+
+A driver acts from outside PitCrew, as a person, the kernel or a deployment would; it never goes through the ports under
+test. Each method returns when what it did can be seen.
+"""
+
+from typing import Protocol
+
+from pitcrew.core.resource import HealthyService
+from pitcrew.ports import Actuator, Runtime
+
+FILE_BYTES_MAX = 1 << 20
+"""Size of the largest file that `removeFile` takes, the same for every actuator."""
+
+
+class World(Protocol):
+    """One technology with targets of its own; made anew for each test."""
+
+    runtime: Runtime
+    actuator: Actuator
+    flag: str
+    """A path that every service of this world declares for `removeFile`; its directory exists."""
+    undeclared: str
+    """A path beside it that no service declares."""
+    leaves_its_exit_code: bool
+    """Whether the runtime always knows the exit code of a target that was killed."""
+
+    def declared(self, name: str) -> HealthyService:
+        """A declared service named `name` (actions: start, restart with 1 s of grace, removeFile of `flag`)."""
+
+    async def create(self, name: str) -> HealthyService:
+        """A declared service whose target runs, ignores nothing, and has no file at `flag`."""
+
+    async def replace(self, service: HealthyService) -> None:
+        """Put another running target in the place of the service's, under the same name."""
+
+    async def destroy(self, service: HealthyService) -> None:
+        """Take the target away, so that the runtime does not know it any more."""
+
+    async def kill(self, service: HealthyService) -> None:
+        """Kill the target from outside the runtime, with SIGKILL."""
+
+    async def stop(self, service: HealthyService) -> None:
+        """Stop the target as a person would, with the runtime's own means."""
+
+    async def suspend(self, service: HealthyService) -> None:
+        """Stop every process of the target with SIGSTOP."""
+
+    async def resume(self, service: HealthyService) -> None:
+        """Let a suspended target go on."""
+
+    async def say(self, service: HealthyService, *lines: str) -> None:
+        """Let the target write lines to its log (standard output)."""
+
+    async def write(self, service: HealthyService, path: str, data: bytes, *, mode: int = 0o640) -> None:
+        """Write a file inside the target."""
+
+    async def link(self, service: HealthyService, path: str) -> None:
+        """Put a symbolic link at a path inside the target, to a file that exists."""
+
+    async def read(self, service: HealthyService, path: str) -> tuple[bytes, int] | None:
+        """Bytes and mode of a file inside the target, or None when nothing is there."""
+
+    def reopened(self) -> Actuator:
+        """Another actuator over the same state, as after a crash of PitCrew."""
+
+    def effects(self) -> int:
+        """How many changes of targets the technology was asked for through the ports, by a witness outside them."""
+
+
+class EngineWorld(World, Protocol):
+    """A technology behind an engine that can go away."""
+
+    def engine_away(self) -> None:
+        """Nobody answers any more, until `engine_back`."""
+
+    def engine_hangs(self) -> None:
+        """Requests are taken and never answered, until `engine_back`."""
+
+    def engine_back(self) -> None:
+        """The engine answers again."""
+
+    def lose_the_next_answer(self) -> None:
+        """The next change is carried out, and its answer never arrives."""
