@@ -8,9 +8,10 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pitcrew.adapters.durable import make_directory
 from pitcrew.adapters.journal.files import JournalFiles
@@ -24,6 +25,7 @@ from pitcrew.ports import (
     Clock,
     HttpProber,
     Journal,
+    Ledger,
     ManifestSource,
     ReportSink,
     RuleCompiler,
@@ -33,6 +35,12 @@ from pitcrew.ports import (
     TargetLock,
 )
 from pitcrew.settings import Settings
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+MECHANIC = "embedded"
+"""The id of the only Mechanic in one process; permits are made out to it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +60,10 @@ class World:
     runbooks: RunbookSource
     manifests: ManifestSource
     locks: TargetLock
+    key: "Ed25519PrivateKey"
+    permits: Ledger
+    spent: Ledger
+    stop: Callable[[], bool]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,12 +107,15 @@ def open_world(settings: Settings) -> World:
     """Lock the state directory and make every adapter."""
     from pitcrew.adapters.clock.boot import BootClock
     from pitcrew.adapters.journal.disk import read_key
+    from pitcrew.adapters.ledger.files import LedgerFile
     from pitcrew.adapters.manifests.watch import ManifestWatch
     from pitcrew.adapters.policy.cel import CelCompiler, check_rules
     from pitcrew.adapters.prober.http import KubeletHttpProber
     from pitcrew.adapters.reports.files import ReportFiles
     from pitcrew.adapters.runbooks.files import RunbookFiles
     from pitcrew.adapters.status.files import StatusFiles
+    from pitcrew.adapters.stop.files import StopFile
+    from pitcrew.official.key import signing_key
 
     state = prepare_state(settings.state)
     lock = StateLock.acquire(state)
@@ -123,6 +138,10 @@ def open_world(settings: Settings) -> World:
         runbooks=RunbookFiles.load(settings.runbooks),
         manifests=ManifestWatch(settings.manifests, extra_checks=check_rules),
         locks=locks,
+        key=signing_key(state / "official"),
+        permits=LedgerFile(path=state / "official" / "ledger.jsonl"),
+        spent=LedgerFile(path=state / "mechanic" / "spent.jsonl"),
+        stop=StopFile(state=state),
     )
 
 
@@ -155,24 +174,26 @@ def _runtimes(
 
 def assemble(world: World, settings: Settings) -> Operator:
     """Join the adapters into an operator."""
-    from pitcrew.mechanic import Mechanic
-    from pitcrew.official import Official
+    from pitcrew.mechanic.acting import VerifyingMechanic
+    from pitcrew.official.permits import Limits, SigningOfficial
 
-    state, ending = settings.state.absolute(), asyncio.Event()
-
-    def stopped() -> bool:
-        return stop_ordered(state)
-
-    official = Official.open(
-        state / "official",
-        rules=world.rules,
-        clock=world.clock,
-        stop=stopped,
-        permit_ttl_s=settings.permit_ttl_s,
-        everywhere_max=settings.actions_everywhere_max,
+    limits = Limits(permit_ttl_s=settings.permit_ttl_s, everywhere_max=settings.actions_everywhere_max)
+    official = SigningOfficial(
+        key=world.key,
+        ledger=world.permits,
+        compiler=world.rules,
+        mechanic=MECHANIC,
+        now=world.clock.now,
+        stop=world.stop,
+        limits=limits,
     )
-    mechanic = Mechanic.open(
-        state / "mechanic", public_key=official.public_key, actuators=world.actuators, clock=world.clock, stop=stopped
+    mechanic = VerifyingMechanic(
+        id=MECHANIC,
+        key=world.key.public_key(),
+        ledger=world.spent,
+        actuators=world.actuators,
+        now=world.clock.now,
+        stop=world.stop,
     )
     crew = Crew(
         settings=settings,
@@ -186,15 +207,5 @@ def assemble(world: World, settings: Settings) -> Operator:
         reports=world.reports,
         runbooks=world.runbooks,
     )
+    ending = asyncio.Event()
     return Operator(fleet=Fleet(crew, world.manifests, ending), ending=ending, journal=world.journal, world=world)
-
-
-def stop_ordered(state: Path) -> bool:
-    """Whether a person stopped PitCrew: the file `STOP` is there, or nobody can tell (S9, S15)."""
-    try:
-        os.lstat(state / "STOP")
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return True

@@ -10,7 +10,7 @@ from pitcrew.core.observation import LogLine, ProbeResult, RuntimeEvent, Runtime
 from pitcrew.core.permit import Permit, PermitRefused
 from pitcrew.core.policy import Case, CompiledRule, Verdict
 from pitcrew.core.proposal import Plan
-from pitcrew.core.record import Entry, Instant, Record
+from pitcrew.core.record import Entry, Head, Instant, Record
 from pitcrew.core.resource import HealthyService, HttpGet, Rule, ServiceKey, TargetKind
 from pitcrew.core.runbook import Runbook
 
