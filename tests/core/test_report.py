@@ -140,3 +140,10 @@ def test_a_recovery_without_an_act_has_no_time_of_acting() -> None:
 )
 def test_durations_are_told_in_the_unit_that_people_use(seconds: float | None, text: str) -> None:
     assert rendered_span(None if seconds is None else timedelta(seconds=seconds)) == text
+
+
+def test_each_attempt_shows_the_evidence_of_its_own_time() -> None:
+    story = incidents.undone()
+    first, second, *_ = section_data(why(story.now, story.records))["attempts"]  # type: ignore[index,misc]
+    assert "declared file exists: /app/broken.flag" in [item["text"] for item in first["evidence"]]  # type: ignore[index,call-overload]
+    assert "declared file exists: /app/broken.flag" not in [item["text"] for item in second["evidence"]]  # type: ignore[index,call-overload]
