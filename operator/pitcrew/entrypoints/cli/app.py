@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +15,7 @@ from pitcrew.entrypoints.cli.output import Output, say, shown
 GOOD, BAD_NEWS, USAGE, INPUT_INVALID, UNREADABLE = 0, 1, 2, 3, 4
 EXIT_CODES = {
     GOOD: "done, and the answer is good",
-    BAD_NEWS: "done, and the answer is bad news: unhealthy, a guard not armed, a chain that does not hold; or run failed",
+    BAD_NEWS: "the answer is bad news: unhealthy, a guard not armed, a chain that does not hold; or `run` failed",
     USAGE: "the command line is wrong",
     INPUT_INVALID: "something named or written cannot be used: a manifest, a name, a setting",
     UNREADABLE: "the state or something else on this machine cannot be read",
@@ -37,7 +37,7 @@ audit_app = typer.Typer(
 app.add_typer(audit_app, name="audit")
 
 
-class LogFormat(str, Enum):
+class LogFormat(StrEnum):
     """Format of the operator's log."""
 
     TEXT = "text"
@@ -110,9 +110,9 @@ def validate(files: Annotated[list[Path], typer.Argument(help="Manifests, or dir
 @app.command()
 def get(name: Name = None, state: State = STATE, output: Format = Output.TABLE) -> None:
     """Show services, one line each; with -o yaml the resource with its status."""
-    from pitcrew.adapters.status.files import read_status
+    from pitcrew.adapters.status.text import read_status
+    from pitcrew.entrypoints.cli.names import chosen
     from pitcrew.entrypoints.cli.services import show_services
-    from pitcrew.entrypoints.cli.state import chosen
 
     found = chosen(read_status(_there(state) / "status"), name)
     show_services(found, output, _now(), one=name is not None)
@@ -121,9 +121,9 @@ def get(name: Name = None, state: State = STATE, output: Format = Output.TABLE) 
 @app.command()
 def events(name: Name = None, state: State = STATE, output: Format = Output.TABLE) -> None:
     """Show the last events, oldest first."""
-    from pitcrew.adapters.status.files import read_status
+    from pitcrew.adapters.status.text import read_status
+    from pitcrew.entrypoints.cli.names import chosen
     from pitcrew.entrypoints.cli.services import show_events
-    from pitcrew.entrypoints.cli.state import chosen
 
     show_events(chosen(read_status(_there(state) / "status"), name), output)
 
@@ -131,10 +131,10 @@ def events(name: Name = None, state: State = STATE, output: Format = Output.TABL
 @app.command()
 def status(name: OneName, state: State = STATE, output: Format = Output.TABLE) -> None:
     """Show one service in full: conditions, probes, incident. Exit code 1 when it is unhealthy."""
-    from pitcrew.adapters.status.files import read_status
+    from pitcrew.adapters.status.text import read_status
+    from pitcrew.entrypoints.cli.names import chosen
     from pitcrew.entrypoints.cli.output import mapping
     from pitcrew.entrypoints.cli.services import show_status
-    from pitcrew.entrypoints.cli.state import chosen
 
     (found,) = chosen(read_status(_there(state) / "status"), name)
     show_status(found, output, _now())

@@ -9,7 +9,7 @@ from pitcrew.adapters.clock.boot import BootClock
 from pitcrew.adapters.journal.disk import read_key
 from pitcrew.adapters.journal.files import JournalFiles
 from pitcrew.adapters.lock.state import StateLock, holder
-from pitcrew.adapters.status.files import read_status
+from pitcrew.adapters.status.text import read_status
 from pitcrew.core.chain import Chain
 from pitcrew.core.errors import InvalidInput
 from pitcrew.core.record import Json

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from enum import Enum
+from enum import StrEnum
 
 import typer
 
@@ -16,7 +16,7 @@ from pitcrew.core.record import Json
 from pitcrew.core.untrusted import printable
 
 
-class Output(str, Enum):
+class Output(StrEnum):
     """Format of an answer."""
 
     TABLE = "table"
@@ -62,7 +62,7 @@ def say_data(data: Json, output: Output) -> None:
     if output is Output.JSON:
         say(json.dumps(data, indent=2, ensure_ascii=True))
         return
-    from pitcrew.adapters.status.files import rendered
+    from pitcrew.adapters.status.text import rendered
 
     say(rendered(data).decode().rstrip("\n"))
 
