@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 
 import requests
 import urllib3
-from docker import APIClient, errors  # type: ignore[import-untyped]
+from docker import APIClient, errors
 
 from pitcrew.adapters.runtime.docker.breaker import Breaker, BreakerState
 from pitcrew.adapters.runtime.docker.endpoint import Endpoint
