@@ -10,7 +10,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.official.world import Desk, case, plan_for, service
 
 from pitcrew.adapters.ledger.files import LedgerFile
 from pitcrew.adapters.stop.files import StopFile
@@ -23,6 +22,7 @@ from pitcrew.core.record import Head, parse, seal
 from pitcrew.core.resource import HealthyService, TargetKind
 from pitcrew.mechanic.acting import Deadlines, VerifyingMechanic
 from pitcrew.mechanic.verify import public_key
+from tests.official.world import Desk, case, plan_for, service
 
 
 class Crash(BaseException):
@@ -163,7 +163,7 @@ def test_a_permit_that_was_changed_opens_nothing(pit: Pit, change: Callable[[Per
 def test_an_expired_or_future_permit_opens_nothing(pit: Pit, seconds: int) -> None:
     permit = pit.permit(PLAN)
     pit.desk.time.move(seconds)
-    with pytest.raises(Refused, match="expired|future"):
+    with pytest.raises(Refused, match=r"expired|future"):
         asyncio.run(pit.opened().execute(permit, PLAN, service(), trace_of(permit)))
     assert pit.hands.done == []
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.official.world import Desk, case, plan_for, service
 
 from pitcrew.adapters.ledger.files import LedgerFile
 from pitcrew.core.action import RemoveFile, Restart, RestoreFile
@@ -19,6 +18,7 @@ from pitcrew.core.resource import HealthyService, Level
 from pitcrew.mechanic.verify import is_signed, public_key
 from pitcrew.official.key import signing_key
 from pitcrew.official.permits import PERMITS_PER_PLAN, Limits
+from tests.official.world import Desk, case, plan_for, service
 
 
 @pytest.fixture
@@ -293,7 +293,9 @@ def test_editing_the_policy_changes_the_next_verdict_of_the_same_official(desk: 
 
 
 def test_rules_see_what_the_official_knows_before_what_it_was_told(desk: Desk) -> None:
-    expression = "service.target.kind == 'docker' && action.reversible && action.path == '/app/broken.flag' && risk.score < 9"
+    expression = (
+        "service.target.kind == 'docker' && action.reversible && action.path == '/app/broken.flag' && risk.score < 9"
+    )
     rule = {"name": "told", "expression": expression, "effect": "Deny", "message": "as told"}
     declared = service(rules=[rule])
     facts: dict[str, Any] = {"risk": {"score": 3}, "service": {"target": {"kind": "process"}}}

@@ -2,12 +2,13 @@
 
 Evaluation happens in the event loop and holds the interpreter lock, so an expression is bounded before it is believed:
 1 KiB, two macros (all, exists, exists_one, map, filter), literals of 32 items, `matches` at most once. An expression
-with a macro has `map` at most once, 64 words and signs at most, no `matches` and no sum (lists added up would be longer than 32). The case is
-bounded as well: an expression that reads a list or map that is too long, or variables that are too large together,
-fails, and so denies; half a list must not be half an answer.
+with a macro has `map` at most once, 64 words and signs, no `matches` and no sum (lists added up would be longer than
+32). The case is bounded as well: an expression that reads a list or map that is too long, or variables that are too
+large together, fails, and so denies; half a list must not be half an answer.
 
-The costliest expressions within these bounds were searched for and took 0.15 s with macros and 0.3 s with
-a pattern too large to compile, on one busy core; a usual rule takes 0.05 ms. Importing the library takes 0.2 s, so that it is imported with the first rule.
+The costliest expressions within these bounds were searched for and took 0.15 s with macros and 0.3 s with a pattern too
+large to compile, on one busy core; a usual rule takes 0.05 ms. Importing the library takes 0.2 s, so that it is imported
+with the first rule.
 """
 
 import re
@@ -101,9 +102,7 @@ def _program(expression: str) -> "cel.Program":
     try:
         program = cel.compile(expression)
     except _FAILURES as error:
-        raise InvalidInput(
-            f"not CEL: {clean(str(error).partition('ERROR: ')[2] or str(error), MESSAGE_BYTES_MAX)}"
-        ) from None
+        raise InvalidInput(f"not CEL: {_told(error)}") from None
     _refuse_unknown(expression, program)
     return program
 
@@ -118,12 +117,18 @@ def _evaluator(program: "cel.Program", entries_max: int) -> Callable[[Mapping[st
         try:
             answer: object = program.execute(variables)
         except KeyError as error:
-            raise ValueError(f"no such field: {clean(str(error), MESSAGE_BYTES_MAX)}") from None
+            raise ValueError(f"no such field: {_told(error)}") from None
         except _FAILURES as error:
-            raise ValueError(clean(str(error), MESSAGE_BYTES_MAX)) from None
+            raise ValueError(_told(error)) from None
         return answer
 
     return evaluate
+
+
+def _told(error: Exception) -> str:
+    """What the library says, without the expression it repeats, in one bounded line."""
+    said = str(error)
+    return clean(" ".join((said.partition("ERROR: ")[2] or said)[: 4 * MESSAGE_BYTES_MAX].split()), MESSAGE_BYTES_MAX)
 
 
 # Bounds of the expression
@@ -138,9 +143,7 @@ def _refuse_costly(expression: str) -> None:
     if macros > MACROS_MAX:
         raise InvalidInput(f"{macros} macros (all, exists, map, filter ...), above {MACROS_MAX}; split the rule")
     if matches > MATCHES_MAX or (matches and macros):
-        raise InvalidInput(
-            f"matches may be used once, and not beside a macro; use startsWith or contains"
-        )
+        raise InvalidInput("matches may be used once, and not beside a macro; use startsWith or contains")
     if macros and len(tokens) > MACRO_TOKENS_MAX:
         raise InvalidInput(f"{len(tokens)} words and signs, above {MACRO_TOKENS_MAX} beside a macro; split the rule")
     if _calls(tokens, frozenset({"map"})) > 1:
