@@ -340,7 +340,8 @@ def test_one_target_sees_one_action_at_a_time(pit: Pit) -> None:
         with pytest.raises(asyncio.CancelledError):
             await running
         pit.hands.hold.set()
-        await asyncio.gather(*mechanic._running)
+        while not pit.hands.done:
+            await asyncio.sleep(0)
 
     asyncio.run(both())
     assert pit.hands.done == [(first.serial, "removeFile")]

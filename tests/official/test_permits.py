@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pitcrew.adapters.ledger.files import LedgerFile
+from pitcrew.adapters.stop.files import StopFile
 from pitcrew.core.action import RemoveFile, Restart, RestoreFile
 from pitcrew.core.errors import InvalidInput
 from pitcrew.core.permit import Direction, Permit, PermitRefused
@@ -82,8 +83,6 @@ def test_stop_denies_and_refuses_the_undo_as_well(desk: Desk) -> None:
 
 
 def test_a_stop_that_cannot_be_told_counts_as_stopped(tmp_path: Path) -> None:
-    from pitcrew.adapters.stop.files import StopFile
-
     assert not StopFile(state=tmp_path)()
     (tmp_path / "STOP").symlink_to("nowhere")
     assert StopFile(state=tmp_path)()

@@ -1,7 +1,7 @@
 """Services, plans and parts that the tests of Official and Mechanic share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -100,6 +100,3 @@ class Desk:
             stop=StopFile(state=self.state),
             limits=self.limits,
         )
-
-
-__all__ = ["FLAG", "Desk", "Time", "case", "plan_for", "replace", "service"]

@@ -6,9 +6,9 @@ with a macro has `map` at most once, 64 words and signs, no `matches` and no sum
 32). The case is bounded as well: an expression that reads a list or map that is too long, or variables that are too
 large together, fails, and so denies; half a list must not be half an answer.
 
-The costliest expressions within these bounds were searched for and took 0.15 s with macros and 0.3 s with a pattern too
-large to compile, on one busy core; a usual rule takes 0.05 ms. Importing the library takes 0.2 s, so that it is imported
-with the first rule.
+The costliest expressions within these bounds were searched for and took 0.15 s with macros and 0.3 s with a pattern
+too large to compile, on one busy core; a usual rule takes 0.05 ms. Importing the library takes 0.2 s, so that it is
+imported with the first rule.
 """
 
 import re
