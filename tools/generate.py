@@ -78,8 +78,8 @@ def command_line() -> str:
     return (
         "# The command `pitcrew`\n\n"
         "Answers go to stdout, complaints to stderr. With `-o yaml` or `-o json` stdout holds data and nothing "
-        "beside it. Colour is used only where stdout is a terminal and `NO_COLOR` is not set. Text of others is shown with "
-        "its control characters as escapes.\n\n"
+        "beside it. Colour is used only where stdout is a terminal and `NO_COLOR` is not set. Text of others is shown "
+        "with its control characters as escapes.\n\n"
         f"## Exit codes\n\n| Code | Meaning |\n| --- | --- |\n{codes}{told}"
     )
 

@@ -56,13 +56,9 @@ JournalKey = Annotated[
 ]
 Runbooks = Annotated[
     list[Path] | None,
-    typer.Option(
-        "--runbooks", metavar="DIR", help="Directory with runbooks of yours, beside the built-in ones; may be repeated."
-    ),
+    typer.Option("--runbooks", metavar="DIR", help="Directory with runbooks of yours; may be repeated."),
 ]
-Name = Annotated[
-    str | None, typer.Argument(metavar="[NAME]", help="NAME or NAMESPACE/NAME of a service; default: all.")
-]
+Name = Annotated[str | None, typer.Argument(metavar="NAME", help="NAME or NAMESPACE/NAME of a service; default: all.")]
 OneName = Annotated[str, typer.Argument(metavar="NAME", help="NAME or NAMESPACE/NAME of a service.")]
 IncidentId = Annotated[str, typer.Argument(help="Id of an incident, such as victim-7.", metavar="INCIDENT")]
 STATE = Path(".pitcrew/state")
