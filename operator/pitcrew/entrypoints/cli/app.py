@@ -92,7 +92,7 @@ def run(
 
 @app.command()
 def validate(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Manifests, or directories of them.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Manifests, or directories of them.")],
 ) -> None:
     """Check manifests: every problem as FILE:LINE:COLUMN: FIELD: what is wrong, what is allowed."""
     from pitcrew.adapters.manifests.load import load
