@@ -56,10 +56,10 @@ JournalKey = Annotated[
 ]
 Runbooks = Annotated[
     list[Path] | None,
-    typer.Option("--runbooks", help="Directory with runbooks of yours, beside the built-in ones; may be repeated."),
+    typer.Option("--runbooks", metavar="DIR", help="Directory with runbooks of yours; may be repeated."),
 ]
-Name = Annotated[str | None, typer.Argument(help="NAME or NAMESPACE/NAME of a service; default: all.")]
-OneName = Annotated[str, typer.Argument(help="NAME or NAMESPACE/NAME of a service.")]
+Name = Annotated[str | None, typer.Argument(metavar="NAME", help="NAME or NAMESPACE/NAME of a service; default: all.")]
+OneName = Annotated[str, typer.Argument(metavar="NAME", help="NAME or NAMESPACE/NAME of a service.")]
 IncidentId = Annotated[str, typer.Argument(help="Id of an incident, such as victim-7.", metavar="INCIDENT")]
 STATE = Path(".pitcrew/state")
 
@@ -67,7 +67,8 @@ STATE = Path(".pitcrew/state")
 @app.command()
 def run(
     manifests: Annotated[
-        list[Path], typer.Option("--manifests", help="Directory or file that declares services; may be repeated.")
+        list[Path],
+        typer.Option("--manifests", metavar="PATH", help="Directory or file that declares services; may be repeated."),
     ],
     state: State = STATE,
     runbooks: Runbooks = None,
@@ -90,7 +91,9 @@ def run(
 
 
 @app.command()
-def validate(files: Annotated[list[Path], typer.Argument(help="Manifests, or directories of them.")]) -> None:
+def validate(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Manifests, or directories of them.")],
+) -> None:
     """Check manifests: every problem as FILE:LINE:COLUMN: FIELD: what is wrong, what is allowed."""
     from pitcrew.adapters.manifests.load import load
     from pitcrew.adapters.policy.cel import check_rules
@@ -170,7 +173,8 @@ def report(incident: IncidentId, state: State = STATE) -> None:
 def doctor(
     state: State = STATE,
     manifests: Annotated[
-        list[Path] | None, typer.Option("--manifests", help="Manifests to check; default: those in the status.")
+        list[Path] | None,
+        typer.Option("--manifests", metavar="PATH", help="Manifests to check; default: those in the status."),
     ] = None,
     runbooks: Runbooks = None,
     journal_key: JournalKey = None,

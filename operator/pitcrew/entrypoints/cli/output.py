@@ -57,7 +57,7 @@ def say(text: str, *, error: bool = False) -> None:
     typer.echo(text, err=error, color=None if _colourful() else False)
 
 
-def say_data(data: Json, output: Output) -> None:
+def say_data(data: Mapping[str, Json], output: Output) -> None:
     """Print data as JSON or YAML."""
     if output is Output.JSON:
         say(json.dumps(data, indent=2, ensure_ascii=True))
