@@ -109,8 +109,8 @@ def propose(
     if not matches:
         return NoRemedy(reasons=(f"no runbook treats {leading.cause} with this evidence",), ask="decide what to do")
     if not isinstance(sight, RuntimeFacts):
-        reason = "the target does not exist" if isinstance(sight, Absent) else "the target cannot be seen"
-        return NoRemedy(reasons=(reason,), ask=matches[0].runbook.head.ask)
+        unseen = "the target does not exist" if isinstance(sight, Absent) else "the target cannot be seen"
+        return NoRemedy(reasons=(unseen,), ask=matches[0].runbook.head.ask)
     reasons: list[str] = []
     for match in matches:
         for remedy in match.runbook.head.remedies:
