@@ -37,7 +37,7 @@ from pitcrew.ports import (
 from pitcrew.settings import Settings
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from pitcrew.official.key import SigningKey
 
 MECHANIC = "embedded"
 """The id of the only Mechanic in one process; permits are made out to it."""
@@ -60,7 +60,7 @@ class World:
     runbooks: RunbookSource
     manifests: ManifestSource
     locks: TargetLock
-    key: "Ed25519PrivateKey"
+    key: "SigningKey"
     permits: Ledger
     spent: Ledger
     stop: Callable[[], bool]

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from fakes.clock import FakeClock
+from tests.fakes.clock import FakeClock
 from pitcrew.adapters.journal.disk import Disk, read_key
 from pitcrew.adapters.journal.files import JournalFiles, Limits, audit
 from pitcrew.core.chain import Damage
