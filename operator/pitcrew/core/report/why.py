@@ -244,7 +244,7 @@ def _verification(attempt: Attempt) -> tuple[Section, ...]:
 def _undo(attempt: Attempt) -> Section:
     plan = attempt.plan
     way = describe(plan.undo) if plan.undo else f"none: {plan.irreversible}"
-    lines = [way, *([f"{attempt.undo}: {attempt.undo_detail}".rstrip(": ")] if _undo_spoke(attempt) else [])]
+    lines = [way, *_undo_came_to(attempt)]
     data: dict[str, Json] = {
         "action": dict(to_data(plan.undo)) if plan.undo else None,
         "irreversible": plan.irreversible or None,
@@ -255,9 +255,11 @@ def _undo(attempt: Attempt) -> Section:
     return _section("undo", "Undo", lines, data, *parts)
 
 
-def _undo_spoke(attempt: Attempt) -> bool:
-    helped = attempt.effective is True and attempt.undo is UndoStand.PENDING
-    return not helped and bool(attempt.undo is not UndoStand.NONE or attempt.undo_detail)
+def _undo_came_to(attempt: Attempt) -> list[str]:
+    """What became of the undo; nothing where none was needed."""
+    if attempt.effective or attempt.undo is UndoStand.NONE:
+        return []
+    return [f"{attempt.undo}: {attempt.undo_detail}".rstrip(": ")]
 
 
 def _escalation(incident: Incident) -> tuple[Section, ...]:
