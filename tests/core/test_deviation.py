@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from pitcrew.core.deviation import (
     CONFIRM_INTERVAL_S,
     ENGINE_BACKOFF_S,
@@ -232,6 +233,7 @@ def test_probes_of_a_target_that_does_not_run_say_nothing() -> None:
 
 TWO = declared(probes=[PROBE, {"dockerHealth": {}}])
 OTHER = "dockerhealth-1"
+OTHER_FAILING = Deviation(kind=DeviationKind.PROBE_FAILING, probe=OTHER)
 BROKEN = answer(U, probe=OTHER, reason=ProbeReason.CHECK_BROKEN)
 STILL: dict[str, tuple[Sequence[Deviation], Sight, tuple[object, ...], bool | None]] = {
     "still failing": ((FAILING,), facts(), (answer(B), answer(G, probe=OTHER)), True),
@@ -244,7 +246,7 @@ STILL: dict[str, tuple[Sequence[Deviation], Sight, tuple[object, ...], bool | No
     "after a death all are good": ((NOT_RUNNING,), facts(), (answer(G), answer(G, probe=OTHER)), False),
     "beside a death all probes count": ((FAILING, NOT_RUNNING), facts(), (answer(G), answer(B, probe=OTHER)), True),
     "a broken check is left out": ((NOT_RUNNING,), facts(), (answer(G), BROKEN), False),
-    "a broken check alone tells nothing": ((Deviation(kind=DeviationKind.PROBE_FAILING, probe=OTHER),), facts(), (BROKEN,), None),
+    "a broken check alone tells nothing": ((OTHER_FAILING,), facts(), (BROKEN,), None),
     "it died meanwhile": ((FAILING,), facts(EXITED, exit_code=1), (), True),
     "a person stopped it meanwhile": ((FAILING,), facts(EXITED, stopped_by=StoppedBy.PERSON), (), False),
     "its engine brings it back": ((NOT_RUNNING,), facts(RuntimeState.RESTARTING), (), None),
