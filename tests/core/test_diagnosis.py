@@ -1,0 +1,253 @@
+"""Signals and diagnosis: what was seen of each fault leads to its cause, and every cause cites what is there."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from pitcrew.adapters.runbooks.files import built_in
+from pitcrew.core.deviation import Deviation, DeviationKind
+from pitcrew.core.diagnosis import RULES, Cause, Diagnosis, diagnose
+from pitcrew.core.evidence import Evidence, Source, gather
+from pitcrew.core.observation import (
+    Absent,
+    FileFact,
+    LogLine,
+    ProbeReason,
+    ProbeResult,
+    RuntimeState,
+    Sight,
+    StoppedBy,
+)
+from pitcrew.core.runbook import Runbook, RunbookHead, retrieve
+from pitcrew.core.signal import FACTS, Signal, all_shown, fact, shown
+from tests.core.scene import BAD, FLAG, GOOD, UNKNOWN, answer, facts, seen
+
+NAME = "httpget-0"
+K, S, R = DeviationKind, RuntimeState, ProbeReason
+HERE = (FileFact(path=FLAG, present=True),)
+
+
+def bad(reason: ProbeReason, probe: str = NAME) -> ProbeResult:
+    return answer(BAD, probe=probe, reason=reason)
+
+
+BROKEN = answer(UNKNOWN, probe="own", reason=R.CHECK_BROKEN)
+FAULTS: dict[str, tuple[Sight, tuple[ProbeResult, ...], DeviationKind | None, Cause]] = {
+    "1 flag file": (facts(files=HERE), (bad(R.STATUS),), K.PROBE_FAILING, Cause.FLAG_FILE),
+    "1 flag file, exec probe": (facts(files=HERE), (bad(R.EXIT_CODE),), K.PROBE_FAILING, Cause.FLAG_FILE),
+    "1 flag file, own check": (facts(files=HERE), (bad(R.ENGINE_UNHEALTHY),), K.PROBE_FAILING, Cause.FLAG_FILE),
+    "2 crash loop": (facts(S.RESTARTING, deaths=6, exit_code=1), (), K.RESTART_LOOP, Cause.CRASH_LOOP),
+    "3 bad env": (facts(S.EXITED, exit_code=1, stopped_by=StoppedBy.ITSELF), (), K.NOT_RUNNING, Cause.DIED),
+    "4 missing binary": (
+        facts(S.CREATED, exit_code=127, error="exec: not found", ever_started=False),
+        (),
+        K.NOT_RUNNING,
+        Cause.START_FAILED,
+    ),
+    "5 port taken": (
+        facts(S.CREATED, exit_code=128, error="port is already allocated", ever_started=False),
+        (),
+        K.NOT_RUNNING,
+        Cause.START_FAILED,
+    ),
+    "6 hang": (facts(), (bad(R.TIMEOUT),), K.PROBE_FAILING, Cause.HANG),
+    "6 hang by a signal": (facts(suspended=True), (bad(R.TIMEOUT),), K.PROBE_FAILING, Cause.HANG),
+    "6 hang beside a flag": (facts(files=HERE), (bad(R.TIMEOUT),), K.PROBE_FAILING, Cause.HANG),
+    "6 stopped by a signal beside a flag": (
+        facts(suspended=True, files=HERE),
+        (bad(R.ENGINE_UNHEALTHY),),
+        K.PROBE_FAILING,
+        Cause.HANG,
+    ),
+    "6 hang with another check broken": (facts(), (bad(R.TIMEOUT), BROKEN), K.PROBE_FAILING, Cause.HANG),
+    "7 out of memory": (
+        facts(S.EXITED, exit_code=137, oom_killed=True, stopped_by=StoppedBy.ITSELF),
+        (),
+        K.NOT_RUNNING,
+        Cause.DIED,
+    ),
+    "16 paused": (facts(S.PAUSED), (answer(UNKNOWN, reason=R.NOT_RUNNING),), K.PAUSED, Cause.PAUSED),
+    "17 stopped, nobody knows by whom": (facts(S.EXITED, exit_code=143), (), K.NOT_RUNNING, Cause.STOPPED_BY_SOMEONE),
+    "18 killed, comes back by itself": (facts(S.RUNNING), (answer(GOOD),), None, Cause.UNKNOWN),
+    "20 bound elsewhere": (facts(), (bad(R.REFUSED),), K.PROBE_FAILING, Cause.NOT_ANSWERING),
+    "20 bound elsewhere beside a flag": (facts(files=HERE), (bad(R.REFUSED),), K.PROBE_FAILING, Cause.NOT_ANSWERING),
+    "21 the check is broken": (facts(), (answer(GOOD), BROKEN), None, Cause.CHECK_BROKEN),
+    "21 the check is broken, errors beside it": (facts(), (bad(R.STATUS), BROKEN), K.PROBE_FAILING, Cause.CHECK_BROKEN),
+    "29 no fault": (facts(files=HERE), (answer(GOOD),), None, Cause.UNKNOWN),
+    "never started": (facts(S.CREATED, ever_started=False), (), K.NOT_RUNNING, Cause.NOT_STARTED),
+    "missing": (Absent(detail="no such container"), (), K.MISSING, Cause.TARGET_MISSING),
+    "flapping": (facts(), (bad(R.STATUS),), K.FLAPPING, Cause.FLAPPING),
+    "errors": (facts(), (bad(R.STATUS),), K.PROBE_FAILING, Cause.SERVICE_ERRORS),
+}
+
+
+def evidence_for(
+    sight: Sight, probes: Sequence[ProbeResult], kind: DeviationKind | None, *logs: str, missing: Sequence[str] = ()
+) -> tuple[Evidence, ...]:
+    probe = NAME if kind in (K.PROBE_FAILING, K.FLAPPING) else ""
+    found = (Deviation(kind=kind, probe=probe),) if kind else ()
+    lines = [LogLine(at=None, stream="stdout", text=text) for text in logs]
+    return gather(seen(*probes, sight=sight), found, lines, (), missing)
+
+
+@pytest.mark.parametrize(("sight", "probes", "kind", "cause"), FAULTS.values(), ids=FAULTS.keys())
+def test_a_fault_leads_to_its_cause(
+    sight: Sight, probes: tuple[ProbeResult, ...], kind: DeviationKind | None, cause: Cause
+) -> None:
+    first, *others = diagnose(evidence_for(sight, probes, kind))
+    assert first.cause is cause
+    assert all(other.confidence <= first.confidence for other in others)
+
+
+def test_every_rule_and_every_cause_is_reached_by_some_fault() -> None:
+    seen_rules = {
+        place
+        for sight, probes, kind, _ in FAULTS.values()
+        for place, rule in enumerate(RULES)
+        if all_shown(rule.signals, evidence_for(sight, probes, kind)).holds
+    }
+    assert seen_rules == set(range(len(RULES)))
+    assert {cause for *_, cause in FAULTS.values()} == set(Cause)
+
+
+def test_where_no_rule_holds_the_cause_is_unknown_and_cites_nothing() -> None:
+    assert [(one.cause, one.confidence, one.evidence) for one in diagnose(())] == [(Cause.UNKNOWN, 0, ())]
+
+
+def test_each_cause_is_named_once_by_its_surest_rule() -> None:
+    found = diagnose(evidence_for(facts(suspended=True), (bad(R.TIMEOUT),), K.PROBE_FAILING))
+    assert len({one.cause for one in found}) == len(found)
+    assert found[0].confidence == 95
+
+
+def test_a_log_alone_names_no_cause() -> None:
+    evidence = evidence_for(facts(), (answer(GOOD),), None, "deviation: NotRunning", f"declared file exists: {FLAG}")
+    assert diagnose(evidence)[0].cause is Cause.UNKNOWN
+
+
+ITEMS = st.lists(
+    st.builds(
+        Evidence,
+        id=st.integers(1, 99).map("E{}".format),
+        source=st.sampled_from(Source),
+        key=st.sampled_from((*FACTS, "log")),
+        value=st.one_of(
+            st.booleans(),
+            st.sampled_from((*map(str, S), *map(str, K), *map(str, R), *map(str, StoppedBy), FLAG)),
+        ),
+        text=st.text(max_size=20),
+    ),
+    max_size=15,
+    unique_by=lambda item: item.id,
+)
+
+
+@given(ITEMS)
+def test_a_diagnosis_cites_evidence_that_exists(evidence: list[Evidence]) -> None:
+    ids = {item.id for item in evidence}
+    found = diagnose(evidence)
+    assert found
+    for one in found:
+        assert set(one.evidence) <= ids
+        assert bool(one.evidence) == (one.cause is not Cause.UNKNOWN)
+        assert 0 <= one.confidence <= 100
+
+
+# Signals
+
+EVIDENCE = evidence_for(facts(deaths=1, files=HERE), (bad(R.STATUS),), K.PROBE_FAILING, "Connection REFUSED by db")
+SIGNALS: dict[str, tuple[Signal, bool]] = {
+    "there": (fact("file.present"), True),
+    "equal": (fact("state", "Running"), True),
+    "one of": (fact("probe.failing", "Timeout", "Status"), True),
+    "another value": (fact("state", "Exited"), False),
+    "not there": (fact("oom.killed"), False),
+    "a number is not true": (fact("deaths", True), False),
+    "the number": (fact("deaths", 1), True),
+    "a single value as runbooks write it": (Signal(fact="state", equals="Running"), True),
+    "in the log, any case": (Signal(log="connection refused"), True),
+    "not in the log": (Signal(log="no space left"), False),
+    "absent from the log": (Signal(log="no space left", absent=True), True),
+    "a fact is not looked for in the log": (Signal(log="declared file exists"), False),
+    "absent fact": (fact("oom.killed", absent=True), True),
+    "absent value": (fact("state", "Exited", absent=True), True),
+    "absent, and yet there": (fact("state", "Running", absent=True), False),
+}
+
+
+@pytest.mark.parametrize(("signal", "holds"), SIGNALS.values(), ids=SIGNALS.keys())
+def test_a_signal_holds(signal: Signal, holds: bool) -> None:
+    result = shown(signal, EVIDENCE)
+    assert result.holds is holds
+    assert bool(result.evidence) is (holds and not signal.absent)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"fact": "state", "log": "abc"},
+        {"fact": "moon.phase"},
+        {"log": "ab"},
+        {"log": "abc", "equals": "x"},
+        {"fact": "state", "equals": ()},
+        {"fact": "state", "run": "rm"},
+    ],
+    ids=str,
+)
+def test_a_signal_that_could_never_be_meant_is_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Signal.model_validate(fields)
+
+
+# Runbooks
+
+
+def runbook(id_: str, *signals: Signal, not_when: tuple[Signal, ...] = ()) -> Runbook:
+    head = RunbookHead.model_validate(
+        {
+            "id": id_,
+            "title": "A title",
+            "cause": "ServiceErrors",
+            "signals": signals or (fact("state", "Running"),),
+            "not-when": not_when,
+            "ask": "look into it",
+            "verify": "it is good",
+        }
+    )
+    return Runbook(head=head, text="", origin="test")
+
+
+def found(evidence: Sequence[Evidence], *runbooks: Runbook) -> list[str]:
+    leading: Diagnosis = diagnose(evidence)[0]
+    return [match.runbook.head.id for match in retrieve(runbooks, leading, evidence)]
+
+
+ERRORS = evidence_for(facts(), (bad(R.STATUS),), K.PROBE_FAILING, "all is well")
+
+
+def test_the_most_specific_runbook_comes_first() -> None:
+    two = (fact("state", "Running"), fact("probe.failing"))
+    assert found(ERRORS, runbook("b"), runbook("a"), runbook("c", *two)) == ["c", "a", "b"]
+
+
+def test_a_runbook_whose_signal_fails_or_whose_exclusion_holds_is_left_out() -> None:
+    assert found(ERRORS, runbook("a", fact("oom.killed")), runbook("b", not_when=(fact("probe.failing"),))) == []
+
+
+def test_an_exclusion_over_a_log_that_could_not_be_read_counts_as_holding() -> None:
+    unread = evidence_for(facts(), (bad(R.STATUS),), K.PROBE_FAILING, missing=("logs: not in time",))
+    wary = runbook("wary", not_when=(Signal(log="no space left"),))
+    assert found(ERRORS, wary) == ["wary"]
+    assert found(unread, wary, runbook("plain")) == ["plain"]
+    assert not shown(Signal(log="no space left", absent=True), unread).holds
+
+
+@pytest.mark.parametrize("cause", [cause for cause in Cause if cause is not Cause.UNKNOWN])
+def test_every_cause_has_a_built_in_runbook_that_a_fault_finds(cause: Cause) -> None:
+    cases = [case for case in FAULTS.values() if case[3] is cause]
+    evidence = [evidence_for(sight, probes, kind) for sight, probes, kind, _ in cases]
+    assert all(retrieve(built_in(), diagnose(items)[0], items) for items in evidence)

@@ -1,0 +1,126 @@
+"""Risk: named factors that add up, and levels that say what a careful person would say."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pitcrew.core.action import Action, RemoveFile, Restart, Start, undo_of
+from pitcrew.core.diagnosis import Cause, Diagnoser, Diagnosis
+from pitcrew.core.history import History, Past, summarise
+from pitcrew.core.proposal import Proposal
+from pitcrew.core.resource import Level
+from pitcrew.core.risk import LEVELS, Risk, assess
+from tests.core.scene import BAD, FLAG, GOOD, answer, at, declared, seen
+
+REMOVE, RESTART = RemoveFile(path=FLAG), Restart(grace_s=10)
+
+
+def risk(
+    action: Action,
+    confidence: int,
+    *,
+    criticality: Level = Level.MEDIUM,
+    severity: Level | None = None,
+    same_cause: int = 0,
+    attempt: int = 1,
+    good: int = 0,
+) -> Risk:
+    proposal = Proposal(
+        action=action, undo=undo_of(action), runbook="r", cause=Cause.HANG, evidence=(), undo_at_end=False, why=""
+    )
+    diagnosis = Diagnosis(cause=Cause.HANG, confidence=confidence, evidence=(), by=Diagnoser.RULES, summary="")
+    look = seen(answer(BAD), *(answer(GOOD, probe=f"p{n}") for n in range(good)))
+    history = History(same_cause=same_cause)
+    return assess(
+        declared(criticality=criticality), proposal, diagnosis, severity or criticality, history, look, attempt
+    )
+
+
+LEVEL_OF: dict[str, tuple[Risk, set[Level]]] = {
+    "removing the demo's flag": (risk(REMOVE, 95), {Level.LOW}),
+    "restarting a hang": (risk(RESTART, 85), {Level.LOW}),
+    "restarting a hang after an ineffective removal": (risk(RESTART, 85, attempt=2), {Level.LOW}),
+    "restarting stopped processes": (risk(RESTART, 95), {Level.LOW}),
+    "starting what died": (risk(Start(), 90), {Level.LOW}),
+    "starting what died, third time in the hour": (risk(Start(), 90, same_cause=2), {Level.LOW}),
+    "restarting what does not answer": (risk(RESTART, 50), {Level.MEDIUM, Level.HIGH}),
+    "restarting for errors nobody understands": (risk(RESTART, 30), {Level.HIGH}),
+    "a flag of a High service": (risk(REMOVE, 95, criticality=Level.HIGH), {Level.MEDIUM}),
+    "a flag of a High service, partly failing": (
+        risk(REMOVE, 95, criticality=Level.HIGH, severity=Level.MEDIUM),
+        {Level.MEDIUM},
+    ),
+    "the smallest act without any doubt on a High service": (
+        risk(Start(), 100, criticality=Level.HIGH),
+        {Level.MEDIUM},
+    ),
+    "a hang of a High service": (risk(RESTART, 85, criticality=Level.HIGH), {Level.MEDIUM, Level.HIGH}),
+    "a hang of a Critical service": (risk(RESTART, 85, criticality=Level.CRITICAL), {Level.CRITICAL}),
+    "a hang while half of it works": (risk(RESTART, 85, good=1), {Level.MEDIUM}),
+    "a hang again and again": (risk(RESTART, 85, same_cause=3), {Level.MEDIUM}),
+}
+
+
+@pytest.mark.parametrize(("found", "levels"), LEVEL_OF.values(), ids=LEVEL_OF.keys())
+def test_the_level_is_what_a_careful_person_would_say(found: Risk, levels: set[Level]) -> None:
+    assert found.level in levels, found
+
+
+ACTIONS = st.sampled_from((Start(), REMOVE, RESTART))
+INPUTS = st.fixed_dictionaries(
+    {
+        "criticality": st.sampled_from(Level),
+        "severity": st.sampled_from(Level),
+        "same_cause": st.integers(0, 50),
+        "attempt": st.integers(1, 30),
+        "good": st.integers(0, 3),
+    }
+)
+
+
+@given(ACTIONS, st.integers(0, 100), INPUTS)
+def test_factors_add_up_to_a_bounded_score_and_its_level(
+    action: Action, confidence: int, inputs: dict[str, int]
+) -> None:
+    found = risk(action, confidence, **inputs)  # type: ignore[arg-type]
+    assert found.score == min(100, sum(factor.points for factor in found.factors))
+    assert all(factor.points >= 0 and factor.name and factor.evidence for factor in found.factors)
+    assert 0 <= found.score <= 100
+    assert found.level is max((level for least, level in LEVELS if found.score >= least), key=lambda level: level.rank)
+
+
+MORE: dict[str, tuple[object, ...]] = {
+    "criticality": tuple(Level),
+    "severity": tuple(Level),
+    "same_cause": tuple(range(12)),
+    "attempt": tuple(range(1, 12)),
+    "good": tuple(range(4)),
+}
+
+
+@pytest.mark.parametrize("name", MORE)
+@given(ACTIONS, st.integers(0, 100), INPUTS)
+def test_more_of_anything_is_never_less_risky(
+    name: str, action: Action, confidence: int, inputs: dict[str, int]
+) -> None:
+    scores = [risk(action, confidence, **{**inputs, name: value}).score for value in MORE[name]]  # type: ignore[arg-type]
+    assert scores == sorted(scores)
+
+
+@given(ACTIONS, INPUTS)
+def test_more_doubt_is_never_less_risky(action: Action, inputs: dict[str, int]) -> None:
+    scores = [risk(action, confidence, **inputs).score for confidence in range(100, -1, -5)]  # type: ignore[arg-type]
+    assert scores == sorted(scores)
+
+
+def test_history_counts_the_last_hour() -> None:
+    one = Past(incident="v-1", opened_at=at(0), cause=Cause.HANG, effects=2, recovered=True)
+    past = (
+        one,
+        replace(one, cause=Cause.DIED, recovered=False),
+        replace(one, opened_at=at(-1)),
+        replace(one, opened_at=at(3600), effects=0),
+    )
+    assert summarise(past, Cause.HANG, at(3600)) == History(incidents=3, same_cause=2, effects=4, unresolved=1)
