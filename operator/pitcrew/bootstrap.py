@@ -77,8 +77,9 @@ class Operator:
 
     async def close(self) -> None:
         """Let go of everything; targets stay as they are."""
-        for runtime in self.world.runtimes.values():
-            await runtime.close()
+        halves: list[Runtime | Actuator] = [*self.world.runtimes.values(), *self.world.actuators.values()]
+        for half in halves:
+            await half.close()
         self.world.locks.close()
         self.world.journal_files.close()
         self.world.lock.close()
@@ -89,7 +90,6 @@ def compose(settings: Settings) -> Operator:
 
     Raises:
         InvalidInput: the state directory is in use, or a setting names something that cannot be used.
-        JournalDamaged: never here; a damaged journal opens, and halts every effect.
     """
     return assemble(open_world(settings), settings)
 
@@ -156,15 +156,18 @@ def _runtimes(
     from pitcrew.adapters.runtime.process.runtime import ProcessRuntime
 
     endpoint = resolve_endpoint(os.environ, Path.home())
-    engine = Engine(endpoint, monotonic=time.monotonic, deadline_s=settings.engine_deadline_s)
     environ = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
 
-    docker = DockerRuntime(engine, now=lambda: clock.now().at)
+    def engine() -> Engine:
+        """One for each half, since a half that hangs or is closed must not take the other along."""
+        return Engine(endpoint, monotonic=time.monotonic, deadline_s=settings.engine_deadline_s)
+
+    docker = DockerRuntime(engine(), now=lambda: clock.now().at)
     process = ProcessRuntime(state_dir=state, environ=environ, now=lambda: clock.now().at)
     return (
         {TargetKind.DOCKER: docker, TargetKind.PROCESS: process},
         {
-            TargetKind.DOCKER: DockerActuator(engine, state_dir=state, locks=locks),
+            TargetKind.DOCKER: DockerActuator(engine(), state_dir=state, locks=locks),
             TargetKind.PROCESS: ProcessActuator(
                 state_dir=state, python=sys.executable, environ=environ, now=lambda: clock.now().at
             ),

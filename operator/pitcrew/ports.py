@@ -103,6 +103,9 @@ class Actuator(Protocol):
         only said when it can no longer happen by itself; when in doubt, `Unknown`.
         """
 
+    async def close(self) -> None:
+        """Let go of everything held; targets stay as they are."""
+
 
 class TargetLock(Protocol):
     """Keeps two operators on one machine from acting on one target (S3)."""

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pitcrew.adapters.status.files import StatusFiles, read_status
+from pitcrew.adapters.status.files import StatusFiles
+from pitcrew.adapters.status.text import read_status
 from pitcrew.core.conditions import Condition, Notice, ServiceStatus
 from pitcrew.core.deviation import Health
 from pitcrew.core.errors import InvalidInput

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from pitcrew.core.chain import Chain, Damage, verify
 from pitcrew.core.errors import InvalidInput
 from pitcrew.core.record import (

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pitcrew.core.action import describe
-from pitcrew.core.deviation import Deviation, Health, Watch, health, respected
+from pitcrew.core.deviation import Deviation, Health, Watch, deviations, good, health, respected
 from pitcrew.core.incident import (
     Abandoned,
     Acted,
@@ -41,6 +41,10 @@ from pitcrew.core.incident import (
 from pitcrew.core.observation import Absent, Blind, ProbeResult, RuntimeFacts, Sight
 from pitcrew.core.record import Head
 from pitcrew.core.resource import HealthyService, Mode
+from pitcrew.core.untrusted import bound
+
+MESSAGE_BYTES_MAX = 1024
+"""Bytes of one message for people, as Kubernetes bounds those of Events."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +94,13 @@ def notice(event: Event, incident: Incident, at: datetime) -> Notice:
     """An event of an incident as a sentence for people; every value in it was cleaned when it was recorded."""
     grave = isinstance(event, Opened | Escalated | Failed | UndoTurned)
     kind = "Warning" if grave else "Normal"
-    return Notice(at=at, kind=kind, reason=event.type, message=_sentence(event), incident=incident.id)
+    return Notice(
+        at=at, kind=kind, reason=event.type, message=_one_line(_sentence(event)) or event.type, incident=incident.id
+    )
+
+
+def _one_line(text: str) -> str:
+    return bound(" ".join(text.split()), MESSAGE_BYTES_MAX)
 
 
 def _sentence(event: Event) -> str:
@@ -149,7 +159,7 @@ def conditions(
             type=kind,
             status=status,
             reason=reason,
-            message=message,
+            message=_one_line(message),
             since=past[kind].since if kind in past and past[kind].status == status else now,
         )
         for kind, status, reason, message in found
@@ -168,21 +178,24 @@ def _ready(watch: Watch, now: datetime) -> _Line:
             return ("Ready", "False", "Missing", detail)
         case Health.STOPPED, RuntimeFacts():
             reason = respected(sight, now) or "Stopped"
-            return ("Ready", "False", reason, f"{sight.name} was stopped and is left alone; start it to go on")
+            how = "completed its work" if reason == "Completed" else "was stopped"
+            return ("Ready", "False", reason, f"{sight.name} {how} and is left alone; start it to go on")
         case Health.HEALTHY, _:
             return ("Ready", "True", "Healthy", "every probe is good")
         case Health.STARTING, _:
             return ("Ready", "False", "Starting", "its engine is bringing it back; left to it")
         case _:
-            return ("Ready", _READY.get(state, "Unknown"), str(state), _failing(watch))
+            return ("Ready", _READY.get(state, "Unknown"), str(state), _failing(watch, now))
 
 
 _READY: Mapping[Health, str] = {Health.UNHEALTHY: "False", Health.STOPPED: "False"}
 
 
-def _failing(watch: Watch) -> str:
-    last = [track.last for track in watch.tracks.values() if track.last and (track.failing or track.failing is None)]
-    return "; ".join(f"{r.probe}: {r.reason} {r.detail}".rstrip() for r in last)[:300] or "not seen yet"
+def _failing(watch: Watch, now: datetime) -> str:
+    found = [str(d.kind) for d in deviations(watch, now) if not d.probe]
+    last = [track.last for track in watch.tracks.values() if track.last and not good(track)]
+    told = [*found, *(f"{r.probe}: {r.reason} {r.detail}".rstrip() for r in last)]
+    return "; ".join(told) or "not seen yet"
 
 
 def _incident(incident: Incident | None, waits_for: str) -> list[_Line]:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from pitcrew.core.observation import (
     Absent,
     Blind,
+    EngineHealth,
     Observation,
     Outcome,
     ProbeReason,
@@ -22,6 +23,7 @@ from pitcrew.core.observation import (
     StoppedBy,
 )
 from pitcrew.core.resource import HealthyService, Level, Probe, TargetKind
+from pitcrew.core.untrusted import clean
 
 CONFIRM_INTERVAL_S = 1
 """Seconds to the next probe after a first failure: detection does not wait for period x threshold."""
@@ -35,8 +37,16 @@ LOOP_DEATHS = 4
 """Own deaths inside the runtime's ten-minute memory that make a restart loop; a few crashes are no loop."""
 LOOP_CALM_S = 60
 """Seconds of running after which a target is out of its restart loop."""
+ENDED_SETTLE_S = 2
+"""Seconds after its end in which a target does not yet count as not running: an engine that brings it back by itself
+does so in under 100 ms, and then there is nothing to do."""
 ENGINE_BACKOFF_S = 15
 """How long an engine that restarts a target by itself is left to it; Docker is back in under 100 ms at first."""
+
+ENGINE_TIMEOUT_WORDS = "Health check exceeded timeout"
+"""How Docker begins its output where a HEALTHCHECK took too long."""
+DETAIL_BYTES_MAX = 256
+"""Bytes of a health check's output that are kept."""
 
 
 class DeviationKind(StrEnum):
@@ -73,8 +83,13 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Track:
-    """What is remembered of one probe; `failing` is None until a threshold was reached for the first time."""
+    """What is remembered of one probe; `failing` is None until a threshold was reached for the first time in this run.
 
+    `instance` is the run of the target that the counts belong to: what one run answered says nothing about the next,
+    as with Kubernetes; only the swings are remembered across runs.
+    """
+
+    instance: str = ""
     failing: bool | None = None
     failures: int = 0
     successes: int = 0
@@ -104,13 +119,19 @@ class Watch:
 def observe(watch: Watch, service: HealthyService, seen: Observation) -> Watch:
     """The memory after one more observation; probes that are no longer declared are forgotten."""
     results = {result.probe: result for result in seen.probes}
-    tracks = {
-        name: _moved(watch.tracks.get(name, Track()), probe, results[name], seen)
-        if name in results
-        else watch.tracks.get(name, Track())
-        for name, probe in service.probes
+    tracks = {name: _of_this_run(watch.tracks.get(name, Track()), seen.sight) for name, _ in service.probes}
+    moved = {
+        name: _moved(tracks[name], probe, results[name], seen) for name, probe in service.probes if name in results
     }
-    return Watch(tracks=tracks, seen=seen)
+    return Watch(tracks={**tracks, **moved}, seen=seen)
+
+
+def _of_this_run(track: Track, sight: Sight) -> Track:
+    if not isinstance(sight, RuntimeFacts) or sight.instance == track.instance:
+        return track
+    if not track.instance:
+        return replace(track, instance=sight.instance)
+    return Track(instance=sight.instance, last=track.last, changed_at=track.changed_at)
 
 
 def _moved(track: Track, probe: Probe, result: ProbeResult, seen: Observation) -> Track:
@@ -121,7 +142,7 @@ def _moved(track: Track, probe: Probe, result: ProbeResult, seen: Observation) -
         still_failing = track.failing is True and good < probe.success_threshold
         return _turned(replace(track, failures=0, successes=good, last=result), still_failing, result.at)
     bad = track.failures + 1
-    since = track.failed_since if track.failures else result.at
+    since = track.failed_since if track.failures or track.failing else result.at
     fails = bad >= probe.failure_threshold or bool(track.failing)
     failed = replace(track, failures=bad, successes=0, last=result, failed_since=since)
     return _turned(failed, True if fails else track.failing, result.at)
@@ -159,9 +180,10 @@ def respected(sight: Sight | None, now: datetime) -> str | None:
 def _engine_restarts(sight: RuntimeFacts, now: datetime) -> bool:
     if sight.state is RuntimeState.RESTARTING:
         return True
-    if not sight.restarts_by_itself or sight.state is not RuntimeState.EXITED:
-        return False
-    return sight.finished_at is None or now - sight.finished_at < timedelta(seconds=ENGINE_BACKOFF_S)
+    if sight.state is not RuntimeState.EXITED or sight.finished_at is None:
+        return sight.state is RuntimeState.EXITED and sight.restarts_by_itself
+    settle_s = ENGINE_BACKOFF_S if sight.restarts_by_itself else ENDED_SETTLE_S
+    return now - sight.finished_at < timedelta(seconds=settle_s)
 
 
 def _looping(sight: RuntimeFacts, now: datetime) -> bool:
@@ -218,8 +240,8 @@ def still_deviates(service: HealthyService, original: Sequence[Deviation], seen:
         return False
     if not isinstance(seen.sight, RuntimeFacts) or not seen.sight.running:
         return None
-    named = {deviation.probe for deviation in original if deviation.probe}
-    relevant = {name for name, _ in service.probes if name in named or len(named) < len(original)}
+    named = {deviation.probe for deviation in original}
+    relevant = {name for name, _ in service.probes if name in named or "" in named}
     results = [r for r in seen.probes if r.probe in relevant and r.reason is not ProbeReason.CHECK_BROKEN]
     if any(result.outcome is Outcome.FAILURE for result in results):
         return True
@@ -238,10 +260,16 @@ def health(watch: Watch, now: datetime) -> Health:
         return Health.UNHEALTHY
     if isinstance(sight, RuntimeFacts) and _engine_restarts(sight, now):
         return Health.STARTING
-    answers = [track for track in watch.tracks.values() if track.last is not None]
-    if len(answers) < len(watch.tracks) or any(t.last and t.last.outcome is Outcome.UNKNOWN for t in answers):
-        return Health.UNKNOWN
-    return Health.HEALTHY if all(track.failing is False for track in answers) else Health.UNKNOWN
+    return Health.HEALTHY if all(map(good, watch.tracks.values())) else Health.UNKNOWN
+
+
+def good(track: Track) -> bool:
+    """Whether a probe is known to be good: by its thresholds, and by a last answer that could be told."""
+    return track.failing is False and track.last is not None and track.last.outcome is not Outcome.UNKNOWN
+
+
+def _broken(track: Track) -> bool:
+    return track.last is not None and track.last.reason is ProbeReason.CHECK_BROKEN
 
 
 def deviating_since(watch: Watch, now: datetime) -> datetime:
@@ -254,10 +282,21 @@ def deviating_since(watch: Watch, now: datetime) -> datetime:
 
 
 def deviates(watch: Watch, now: datetime) -> bool | None:
-    """Whether the service deviates, by thresholds; None while that cannot be told."""
-    if deviations(watch, now):
-        return None if isinstance(watch.sight, Blind) else True
-    return False if health(watch, now) in (Health.HEALTHY, Health.STOPPED) else None
+    """Whether the service deviates, by thresholds; None while that cannot be told.
+
+    A check that is itself broken is left out beside others, as in `still_deviates`; alone it tells nothing.
+    """
+    match health(watch, now):
+        case Health.UNHEALTHY:
+            return True
+        case Health.HEALTHY | Health.STOPPED:
+            return False
+        case Health.STARTING:
+            return None
+        case Health.UNKNOWN:
+            working = [track for track in watch.tracks.values() if not _broken(track)]
+            seen = isinstance(watch.sight, RuntimeFacts)
+            return False if seen and working and all(map(good, working)) else None
 
 
 def severity(service: HealthyService, found: tuple[Deviation, ...]) -> Level:
@@ -288,16 +327,19 @@ def engine_verdict(name: str, sight: Sight, at: datetime) -> ProbeResult:
     if not isinstance(sight, RuntimeFacts) or sight.kind is not TargetKind.DOCKER or not sight.running:
         return ProbeResult(probe=name, at=at, outcome=Outcome.UNKNOWN, reason=ProbeReason.NOT_RUNNING)
     own = sight.engine_health
-    if own is None or own.status in ("none", "starting", ""):
-        return ProbeResult(probe=name, at=at, outcome=Outcome.UNKNOWN, reason=ProbeReason.NOT_REPORTED)
-    if own.status != "unhealthy" or own.failing_streak == 0:
-        return ProbeResult(probe=name, at=at, outcome=Outcome.SUCCESS, reason=ProbeReason.OK, detail=own.output)
-    broken = own.exit_code in (126, 127)
-    return ProbeResult(
-        probe=name,
-        at=at,
-        outcome=Outcome.UNKNOWN if broken else Outcome.FAILURE,
-        reason=ProbeReason.CHECK_BROKEN if broken else ProbeReason.ENGINE_UNHEALTHY,
-        detail=own.output,
-        status=own.exit_code,
-    )
+    detail = clean(own.output, DETAIL_BYTES_MAX) if own else ""
+    if own is not None and own.status == "healthy":
+        return ProbeResult(probe=name, at=at, outcome=Outcome.SUCCESS, reason=ProbeReason.OK, detail=detail)
+    if own is None or own.status != "unhealthy" or own.failing_streak == 0:
+        return ProbeResult(probe=name, at=at, outcome=Outcome.UNKNOWN, reason=ProbeReason.NOT_REPORTED, detail=detail)
+    reason = _why_unhealthy(own)
+    outcome = Outcome.UNKNOWN if reason is ProbeReason.CHECK_BROKEN else Outcome.FAILURE
+    return ProbeResult(probe=name, at=at, outcome=outcome, reason=reason, detail=detail, status=own.exit_code)
+
+
+def _why_unhealthy(own: EngineHealth) -> ProbeReason:
+    """Docker gives -1 both for a check that took too long, which is an answer, and for one it could not run; only its
+    own words tell them apart, and a container cannot forge them, since its exit codes are 0 to 255."""
+    if own.exit_code == -1 and own.output.startswith(ENGINE_TIMEOUT_WORDS):
+        return ProbeReason.TIMEOUT
+    return ProbeReason.CHECK_BROKEN if own.exit_code in (-1, 126, 127) else ProbeReason.ENGINE_UNHEALTHY

@@ -62,7 +62,12 @@ _RUNNING = fact("state", "Running")
 RULES: tuple[DiagnosisRule, ...] = (
     DiagnosisRule(
         cause=Cause.FLAG_FILE,
-        signals=(_RUNNING, fact("probe.failing", "Status", "ExitCode", "EngineUnhealthy"), fact("file.present")),
+        signals=(
+            _RUNNING,
+            fact("probe.failing", "Status", "ExitCode", "EngineUnhealthy"),
+            fact("file.present"),
+            fact("suspended", True, absent=True),
+        ),
         confidence=95,
         summary="the service reports itself unhealthy while a file it declares as removable exists",
     ),
@@ -123,7 +128,7 @@ RULES: tuple[DiagnosisRule, ...] = (
     DiagnosisRule(
         cause=Cause.CHECK_BROKEN,
         signals=(fact("check.broken"),),
-        confidence=90,
+        confidence=70,
         summary="a check cannot run, which says nothing about the service",
     ),
     DiagnosisRule(

@@ -5,7 +5,7 @@ cleaned here, once; what leaves this module can be shown anywhere after the esca
 """
 
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,7 +22,7 @@ from pitcrew.core.observation import (
     RuntimeEvent,
     RuntimeFacts,
 )
-from pitcrew.core.untrusted import clean
+from pitcrew.core.untrusted import bound, clean
 
 TEXT_BYTES_MAX = 400
 """Bytes of one item; a template longer than this says nothing a shorter one does not."""
@@ -30,6 +30,11 @@ TEMPLATES_MAX = 20
 """Log templates kept; rare and error lines first."""
 EVENTS_MAX = 20
 """Runtime events kept, the latest."""
+
+LOG_BYTES_MAX = 4 << 20
+"""Bytes of log kept after redaction, as much as the settings allow to be read."""
+LOG_LINES_MAX = 10_000
+"""Lines looked at, the last ones, since they tell of the failure; whoever reads a log caps it first."""
 
 Value = str | int | bool
 
@@ -68,10 +73,7 @@ def gather(
         *_probe_items(seen, found),
         *_log_items(logs),
         *_event_items(events),
-        *(
-            (Source.RUNTIME, "missing", part, f"could not be gathered: {clean(part, TEXT_BYTES_MAX)}", 1)
-            for part in missing
-        ),
+        *(_fact(Source.RUNTIME, "missing", part, f"could not be gathered: {part}") for part in missing),
     ]
     return tuple(
         Evidence(id=f"E{number}", source=source, key=key, value=value, text=text, count=count)
@@ -83,8 +85,12 @@ _Item = tuple[Source, str, Value, str, int]
 
 
 def _fact(source: Source, key: str, value: Value, text: str) -> _Item:
-    shown = clean(value, TEXT_BYTES_MAX) if isinstance(value, str) else value
-    return (source, key, shown, clean(text, TEXT_BYTES_MAX), 1)
+    return (source, key, _line(value) if isinstance(value, str) else value, _line(text), 1)
+
+
+def _line(text: str) -> str:
+    """Outside text as one bounded line; redacted before its lines are joined, since secrets stretch over lines."""
+    return " ".join(clean(text, TEXT_BYTES_MAX).split())
 
 
 def _runtime_items(seen: Observation) -> list[_Item]:
@@ -98,7 +104,7 @@ def _runtime_items(seen: Observation) -> list[_Item]:
 
 
 def _file_item(file: FileFact) -> _Item:
-    return (Source.RUNTIME, "file.present", file.path, clean(f"declared file exists: {file.path}", TEXT_BYTES_MAX), 1)
+    return (Source.RUNTIME, "file.present", file.path, _line(f"declared file exists: {file.path}"), 1)
 
 
 def _state_items(facts: RuntimeFacts) -> list[_Item]:
@@ -126,10 +132,14 @@ def _state_items(facts: RuntimeFacts) -> list[_Item]:
     return [_fact(Source.RUNTIME, *pair) for pair in pairs]
 
 
+_WITNESS = {DeviationKind.PROBE_FAILING: Source.PROBE, DeviationKind.FLAPPING: Source.PROBE}
+
+
 def _probe_items(seen: Observation, found: Sequence[Deviation]) -> list[_Item]:
     failing = {d.probe for d in found if d.kind is DeviationKind.PROBE_FAILING}
     items = [
-        _fact(Source.PROBE, "deviation", str(kind), f"deviation: {kind}") for kind in sorted({d.kind for d in found})
+        _fact(_WITNESS.get(kind, Source.RUNTIME), "deviation", str(kind), f"deviation: {kind}")
+        for kind in sorted({d.kind for d in found})
     ]
     for result in seen.probes:
         status = f" {result.status}" if result.status is not None else ""
@@ -157,12 +167,11 @@ _MASKS = (
     (re.compile(r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"), "<uuid>"),
     (re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b"), "<ip>"),
     (re.compile(r"\b0x[0-9a-fA-F]+\b|\b(?=[0-9a-f]*\d)[0-9a-f]{12,}\b"), "<hex>"),
-    (re.compile(r"(?<![\w/])[-+]?\d+(?:\.\d+)?(?=\b|[a-z]{1,2}\b)"), "<n>"),
+    (re.compile(r"(?<!\w)[-+]?\d+(?:\.\d+)?(?=\b|[a-z]{1,2}\b)"), "<n>"),
 )
 _ALARMING = re.compile(
     r"error|fail|fatal|exception|traceback|panic|critical|unhealthy|refused|denied|killed|timeout", re.I
 )
-_LOG_LINE_BYTES_MAX = 2000
 
 
 def template(line: str) -> str:
@@ -173,8 +182,10 @@ def template(line: str) -> str:
 
 
 def _log_items(logs: Iterable[LogLine]) -> list[_Item]:
-    cleaned = clean("\n".join(line.text for line in logs), _LOG_LINE_BYTES_MAX * 500)
-    counts = Counter(template(clean(line, TEXT_BYTES_MAX)) for line in cleaned.split("\n") if line.strip())
+    last = deque((line.text for line in logs), maxlen=LOG_LINES_MAX)
+    cleaned = clean("\n".join(last), LOG_BYTES_MAX)
+    counts = Counter(bound(template(bound(line, TEXT_BYTES_MAX)), TEXT_BYTES_MAX) for line in cleaned.split("\n"))
+    del counts[""]
     ranked = sorted(counts.items(), key=lambda pair: (not _ALARMING.search(pair[0]), pair[1], pair[0]))
     return [(Source.LOG, "log", text, text, count) for text, count in ranked[:TEMPLATES_MAX]]
 

@@ -314,6 +314,7 @@ TRANSITIONS: Mapping[tuple[Phase | None, str], Phase] = {
     (P.PERMITTED, "Turned"): P.DETECTED,
     (P.CHECKED, "Intended"): P.ACTING,
     (P.CHECKED, "Turned"): P.DETECTED,
+    (P.CHECKED, "Escalated"): P.ESCALATED,
     (P.ACTING, "Acted/Done"): P.VERIFYING,
     (P.ACTING, "Acted/Unknown"): P.VERIFYING,
     (P.ACTING, "Acted/NotDone"): P.DETECTED,
@@ -329,10 +330,12 @@ TRANSITIONS: Mapping[tuple[Phase | None, str], Phase] = {
     (P.STUCK, "Escalated"): P.ESCALATED,
     (P.UNDO_PERMITTED, "UndoIntended"): P.UNDOING,
     (P.UNDO_PERMITTED, "UndoTurned"): P.DETECTED,
+    (P.UNDO_PERMITTED, "Escalated"): P.ESCALATED,
     (P.UNDOING, "Undone/Done"): P.DETECTED,
     (P.UNDOING, "Undone/Unknown"): P.DETECTED,
     (P.UNDOING, "Undone/NotDone"): P.DETECTED,
     (P.UNDOING, "UndoTurned"): P.DETECTED,
+    (P.UNDOING, "Escalated"): P.ESCALATED,
     (P.ESCALATED, "Reconsidered"): P.DETECTED,
     (P.ESCALATED, "Reported"): P.ESCALATED,
     (P.RECOVERED, "Reported"): P.CLOSED,
@@ -344,6 +347,10 @@ TRANSITIONS: Mapping[tuple[Phase | None, str], Phase] = {
 
 class Impossible(PitCrewError):
     """An event that the machine does not know in this phase: the refusal."""
+
+
+UNDO_TRIES_MAX = 2
+"""Undos of one attempt that may be found not done; after that a person looks (S10)."""
 
 
 class UndoStand(StrEnum):
@@ -378,6 +385,7 @@ class Attempt:
     undo_permit: Permit | None = None
     undo_trace: Trace | None = None
     undo_detail: str = ""
+    undo_tries: int = 0
 
     @property
     def touched(self) -> bool:
@@ -520,6 +528,8 @@ def _absorb(incident: Incident, event: Event, at: datetime) -> Incident:
             return _with_attempt(healed, effective=True, verified=event.detail)
         case Abandoned(reason=reason):
             return replace(incident, abandoned=reason)
+        case Reconsidered():
+            return _without_held(incident)
         case Reported(report=report):
             return replace(incident, report=report, reported_events=incident.events)
         case UndoPermitted() | UndoIntended() | Undone() | UndoTurned():
@@ -528,11 +538,21 @@ def _absorb(incident: Incident, event: Event, at: datetime) -> Incident:
             return _absorb_attempt(incident, event, at)
 
 
+def _without_held(incident: Incident) -> Incident:
+    """Without a plan that was only ever held: waiting is no try, and must not count against attempts, plans or risk.
+
+    Its records stay in the journal.
+    """
+    last = incident.attempts[-1] if incident.attempts else None
+    held = last is not None and last.verdict is not None and last.verdict.effect is Effect.HOLD
+    return replace(incident, attempts=incident.attempts[:-1]) if held else incident
+
+
 def _absorb_attempt(incident: Incident, event: Event, at: datetime) -> Incident:
     match event:
         case Judged(verdict=verdict):
             blocked = verdict.effect in (Effect.DENY, Effect.REQUIRE_APPROVAL)
-            judged = replace(incident, stuck_because=verdict.reason) if blocked else incident
+            judged = replace(incident, stuck_because=verdict.reason, ask="") if blocked else incident
             return _with_attempt(judged, verdict=verdict)
         case Permitted(permit=permit):
             return _with_attempt(incident, permit=permit)
@@ -566,7 +586,10 @@ def _absorb_undo(incident: Incident, event: UndoPermitted | UndoIntended | Undon
         case UndoIntended(trace=trace):
             changed = replace(target, undo_trace=trace, undo=UndoStand.UNDER_WAY)
         case Undone(seen=seen, detail=detail):
-            changed = replace(target, undo=_UNDO_OF_SEEN[seen], undo_detail=detail)
+            tries = target.undo_tries + 1
+            spent = seen is Seen.NOT_DONE and tries >= UNDO_TRIES_MAX
+            stand = UndoStand.TURNED if spent else _UNDO_OF_SEEN[seen]
+            changed = replace(target, undo=stand, undo_detail=detail, undo_tries=tries)
         case UndoTurned(reason=reason):
             changed = replace(target, undo=UndoStand.TURNED, undo_detail=reason)
     attempts = tuple(changed if attempt is target else attempt for attempt in incident.attempts)

@@ -20,7 +20,7 @@ from pitcrew.core.action import (
 )
 from pitcrew.core.diagnosis import Cause, Diagnosis
 from pitcrew.core.evidence import Evidence, Source
-from pitcrew.core.observation import RuntimeFacts, Sight
+from pitcrew.core.observation import Absent, RuntimeFacts, Sight
 from pitcrew.core.record import digest
 from pitcrew.core.resource import Actions, HealthyService
 from pitcrew.core.runbook import Match, Remedy
@@ -109,7 +109,8 @@ def propose(
     if not matches:
         return NoRemedy(reasons=(f"no runbook treats {leading.cause} with this evidence",), ask="decide what to do")
     if not isinstance(sight, RuntimeFacts):
-        return NoRemedy(reasons=("the target cannot be seen",), ask=matches[0].runbook.head.ask)
+        unseen = "the target does not exist" if isinstance(sight, Absent) else "the target cannot be seen"
+        return NoRemedy(reasons=(unseen,), ask=matches[0].runbook.head.ask)
     reasons: list[str] = []
     for match in matches:
         for remedy in match.runbook.head.remedies:

@@ -111,10 +111,10 @@ EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,12
 
 
 def _plain_path(value: object) -> object:
-    if isinstance(value, str) and (
-        "\x00" in value or any(part in ("", ".", "..") for part in value.removeprefix("/").split("/"))
-    ):
+    if isinstance(value, str) and any(part in ("", ".", "..") for part in value.removeprefix("/").split("/")):
         raise ValueError("a path has no '..', '.' or empty parts: /app/broken.flag")
+    if isinstance(value, str) and not value.isprintable():
+        raise ValueError("a path has no control or invisible characters: /app/broken.flag")
     return value
 
 
@@ -210,7 +210,7 @@ class HttpGet(Model):
 
     path: Annotated[str, StringConstraints(pattern=r"^/[\x21-\x7e]{0,1023}$")] = "/"
     """Path and query; default `/`."""
-    port: Annotated[int, Field(ge=1, le=65535)]
+    port: Annotated[int, Field(strict=True, ge=1, le=65535)]
     """Port of the target."""
     host: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:_-]{1,253}$")] | None = None
     """Host to connect to; default: the target's own address. Link-local and metadata addresses are refused."""
@@ -242,15 +242,15 @@ class Probe(Model):
     """Run a command inside the target."""
     docker_health: DockerHealth | None = None
     """Read the container's own HEALTHCHECK; only for docker targets."""
-    period_seconds: Annotated[int, Field(ge=1, le=3600)] = 10
+    period_seconds: Annotated[int, Field(strict=True, ge=1, le=3600)] = 10
     """Seconds from one probe to the next; default 10."""
-    timeout_seconds: Annotated[int, Field(ge=1, le=300)] = 1
+    timeout_seconds: Annotated[int, Field(strict=True, ge=1, le=300)] = 1
     """Seconds until a probe counts as failed; default 1."""
-    failure_threshold: Annotated[int, Field(ge=1, le=100)] = 3
+    failure_threshold: Annotated[int, Field(strict=True, ge=1, le=100)] = 3
     """Failures in a row until the probe counts as failing; default 3."""
-    success_threshold: Annotated[int, Field(ge=1, le=100)] = 1
+    success_threshold: Annotated[int, Field(strict=True, ge=1, le=100)] = 1
     """Successes in a row until a failing probe counts as good again; default 1."""
-    initial_delay_seconds: Annotated[int, Field(ge=0, le=3600)] = 0
+    initial_delay_seconds: Annotated[int, Field(strict=True, ge=0, le=3600)] = 0
     """Seconds after a start of the target in which failures do not count; default 0."""
 
     @model_validator(mode="after")
@@ -272,7 +272,7 @@ class StartAction(Model):
 class RestartAction(Model):
     """Permission to restart the target."""
 
-    grace_period_seconds: Annotated[int, Field(ge=0, le=300)] = 10
+    grace_period_seconds: Annotated[int, Field(strict=True, ge=0, le=300)] = 10
     """Seconds between the polite signal and the kill; default 10."""
 
 
@@ -300,7 +300,7 @@ class Remediation(Model):
 
     actions: Actions = Field(default_factory=Actions)
     """Actions that PitCrew may use, by name; default none: observe only."""
-    attempts: Annotated[int, Field(ge=1, le=10)] = 3
+    attempts: Annotated[int, Field(strict=True, ge=1, le=10)] = 3
     """Remedies tried in one incident before it is escalated to a person; default 3."""
     verify_for: Annotated[Duration, Field(ge=1, le=3600, validate_default=False)] = 10
     """How long the deviation must stay away before a remedy counts as effective, such as `10s`; default 10s."""
@@ -309,7 +309,7 @@ class Remediation(Model):
 class Budget(Model):
     """How many actions a window may see."""
 
-    actions: Annotated[int, Field(ge=0, le=100)] = 5
+    actions: Annotated[int, Field(strict=True, ge=0, le=100)] = 5
     """Actions at most in one window; default 5."""
     window: Annotated[Duration, Field(ge=60, le=7 * 86400, validate_default=False)] = 3600
     """Length of the sliding window; default 1h."""

@@ -19,7 +19,8 @@ _BLAST: dict[type[Action], tuple[int, str]] = {
     Restart: (12, "ends every request and all memory of one target"),
     RestoreFile: (5, "changes one declared file of one target"),
 }
-_CRITICALITY = {Level.LOW: 0, Level.MEDIUM: 5, Level.HIGH: 25, Level.CRITICAL: 45}
+# Alone, High is enough to leave Low with the smallest act and no doubt at all: others depend on the service.
+_CRITICALITY = {Level.LOW: 0, Level.MEDIUM: 5, Level.HIGH: 35, Level.CRITICAL: 50}
 _SEVERITY = {Level.LOW: 0, Level.MEDIUM: 2, Level.HIGH: 5, Level.CRITICAL: 8}
 _REPEATS_FREE = 2
 _REPEAT_POINTS = 8

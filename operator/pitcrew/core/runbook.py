@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from pitcrew.core.diagnosis import Cause, Diagnosis
 from pitcrew.core.evidence import Evidence
-from pitcrew.core.signal import Signal, all_shown, shown
+from pitcrew.core.signal import Signal, all_shown, shown, unread
 
 
 class Remedy(BaseModel):
@@ -63,11 +63,14 @@ class Match:
 
 
 def retrieve(runbooks: Iterable[Runbook], diagnosis: Diagnosis, evidence: Sequence[Evidence]) -> tuple[Match, ...]:
-    """The runbooks for a cause whose signals hold and whose exclusions do not, the most specific first."""
+    """The runbooks for a cause whose signals hold and whose exclusions do not, the most specific first.
+
+    An exclusion over a log that could not be read counts as holding: missing evidence is no reason to act (S9).
+    """
     found = []
     for runbook in runbooks:
         proof = all_shown(runbook.head.signals, evidence)
-        excluded = any(shown(signal, evidence).holds for signal in runbook.head.not_when)
+        excluded = any(shown(s, evidence).holds or unread(s, evidence) for s in runbook.head.not_when)
         if runbook.head.cause is diagnosis.cause and proof.holds and not excluded:
             found.append(Match(runbook=runbook, evidence=proof.evidence))
     return tuple(sorted(found, key=lambda match: (-len(match.runbook.head.signals), match.runbook.head.id)))

@@ -29,6 +29,7 @@ FACTS: tuple[str, ...] = (
     "probe.other",
     "check.broken",
     "event",
+    "missing",
 )
 """Every key that evidence may carry; a signal over any other could never hold and is refused."""
 
@@ -51,6 +52,8 @@ class Signal(BaseModel):
             raise ValueError(f"no evidence carries the fact {self.fact!r}; known are {', '.join(FACTS)}")
         if self.log is not None and self.equals is not None:
             raise ValueError("equals goes with fact")
+        if self.equals == ():
+            raise ValueError("equals needs at least one value")
         return self
 
     def __str__(self) -> str:
@@ -78,9 +81,18 @@ def fact(key: str, *equals: Value, absent: bool = False) -> Signal:
 
 
 def shown(signal: Signal, evidence: Sequence[Evidence]) -> Shown:
-    """Whether a signal holds over the evidence."""
+    """Whether a signal holds over the evidence. That a log does not say something needs the log to have been read."""
     found = tuple(item.id for item in evidence if _matches(signal, item))
-    return Shown(holds=not found) if signal.absent else Shown(holds=bool(found), evidence=found)
+    if signal.absent:
+        return Shown(holds=not found and not unread(signal, evidence))
+    return Shown(holds=bool(found), evidence=found)
+
+
+def unread(signal: Signal, evidence: Sequence[Evidence]) -> bool:
+    """Whether a signal is about a log that could not be gathered."""
+    return signal.log is not None and any(
+        item.key == "missing" and isinstance(item.value, str) and item.value.startswith("logs") for item in evidence
+    )
 
 
 def all_shown(signals: Sequence[Signal], evidence: Sequence[Evidence]) -> Shown:

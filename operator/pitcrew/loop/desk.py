@@ -12,7 +12,7 @@ from datetime import datetime
 from pitcrew.core.conditions import Condition, Notice, ServiceStatus, conditions, notice
 from pitcrew.core.deviation import Deviation, Watch, deviates, deviations, health, observe
 from pitcrew.core.history import Past
-from pitcrew.core.incident import Event, Incident, Recovery, advance, to_entry
+from pitcrew.core.incident import Event, Incident, advance, to_entry
 from pitcrew.core.observation import Observation
 from pitcrew.core.resource import HealthyService
 from pitcrew.loop.crew import Crew
@@ -60,7 +60,7 @@ class Desk:
                 opened_at=one.opened_at,
                 cause=one.cause,
                 effects=one.effects,
-                recovered=one.recovery is Recovery.REMEDY,
+                recovered=one.recovery is not None,
             )
             for one in self.ended
         )

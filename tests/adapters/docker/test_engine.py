@@ -72,6 +72,40 @@ async def test_a_hung_container_does_not_delay_another(world: DockerWorld) -> No
 
 
 @pytest.mark.docker
+async def test_an_engine_over_tcp_is_read_and_cut_at_the_deadline_too(world: DockerWorld) -> None:
+    service = await world.create("alpha")
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        engine_reader, engine_writer = await asyncio.open_unix_connection(world.proxy.path)
+        await asyncio.gather(pipe(reader, engine_writer), pipe(engine_reader, writer))
+
+    server = await asyncio.start_server(forward, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    endpoint = Endpoint(url=f"tcp://127.0.0.1:{port}", origin="DOCKER_HOST")
+    runtime = DockerRuntime(Engine(endpoint, monotonic=lambda: 0.0, deadline_s=1.0), now=now)
+    facts = await runtime.look(service)
+    assert isinstance(facts, RuntimeFacts)
+    assert facts.address is None  # whose addresses they are is not known over TCP
+    world.proxy.drip()
+    sight = await runtime.look(service)
+    assert isinstance(sight, Blind)
+    assert sight.reason == "Deadline"
+    await runtime.close()
+    server.close()
+
+
+async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Pass bytes on until there are no more."""
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+    except ConnectionError:
+        return
+    finally:
+        writer.close()
+
+
+@pytest.mark.docker
 async def test_the_breaker_opens_while_the_engine_is_away_and_closes_when_it_is_back(world: DockerWorld) -> None:
     instant = [0.0]
     service = await world.create("alpha")

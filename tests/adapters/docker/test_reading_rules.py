@@ -42,7 +42,7 @@ TERM, KILL, HUP = ({"signal": number} for number in ("15", "9", "1"))
         pytest.param("always", [], StoppedBy.PERSON, id="always and exited: a person"),
         pytest.param("unless-stopped", [], StoppedBy.PERSON, id="unless-stopped and exited: a person"),
         pytest.param("no", [event("die", 0)], StoppedBy.ITSELF, id="die without kill"),
-        pytest.param("no", [event("kill", -1, **TERM), event("die", 0), event("stop", 0.1)], StoppedBy.PERSON, id="stop"),
+        pytest.param("no", [event("kill", -1, **TERM), event("die", 0), event("stop", 1)], StoppedBy.PERSON, id="stop"),
         pytest.param("no", [event("kill", -1, **KILL), event("die", 0)], StoppedBy.PERSON, id="docker kill"),
         pytest.param("no", [event("kill", -1, **HUP), event("die", 0)], StoppedBy.ITSELF, id="a reload, then a crash"),
         pytest.param(

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +15,7 @@ from pitcrew.entrypoints.cli.output import Output, say, shown
 GOOD, BAD_NEWS, USAGE, INPUT_INVALID, UNREADABLE = 0, 1, 2, 3, 4
 EXIT_CODES = {
     GOOD: "done, and the answer is good",
-    BAD_NEWS: "done, and the answer is bad news: unhealthy, a guard not armed, a chain that does not hold; or run failed",
+    BAD_NEWS: "the answer is bad news: unhealthy, a guard not armed, a chain that does not hold; or `run` failed",
     USAGE: "the command line is wrong",
     INPUT_INVALID: "something named or written cannot be used: a manifest, a name, a setting",
     UNREADABLE: "the state or something else on this machine cannot be read",
@@ -37,7 +37,7 @@ audit_app = typer.Typer(
 app.add_typer(audit_app, name="audit")
 
 
-class LogFormat(str, Enum):
+class LogFormat(StrEnum):
     """Format of the operator's log."""
 
     TEXT = "text"
@@ -56,10 +56,10 @@ JournalKey = Annotated[
 ]
 Runbooks = Annotated[
     list[Path] | None,
-    typer.Option("--runbooks", help="Directory with runbooks of yours, beside the built-in ones; may be repeated."),
+    typer.Option("--runbooks", metavar="DIR", help="Directory with runbooks of yours; may be repeated."),
 ]
-Name = Annotated[str | None, typer.Argument(help="NAME or NAMESPACE/NAME of a service; default: all.")]
-OneName = Annotated[str, typer.Argument(help="NAME or NAMESPACE/NAME of a service.")]
+Name = Annotated[str | None, typer.Argument(metavar="NAME", help="NAME or NAMESPACE/NAME of a service; default: all.")]
+OneName = Annotated[str, typer.Argument(metavar="NAME", help="NAME or NAMESPACE/NAME of a service.")]
 IncidentId = Annotated[str, typer.Argument(help="Id of an incident, such as victim-7.", metavar="INCIDENT")]
 STATE = Path(".pitcrew/state")
 
@@ -67,7 +67,8 @@ STATE = Path(".pitcrew/state")
 @app.command()
 def run(
     manifests: Annotated[
-        list[Path], typer.Option("--manifests", help="Directory or file that declares services; may be repeated.")
+        list[Path],
+        typer.Option("--manifests", metavar="PATH", help="Directory or file that declares services; may be repeated."),
     ],
     state: State = STATE,
     runbooks: Runbooks = None,
@@ -90,7 +91,9 @@ def run(
 
 
 @app.command()
-def validate(files: Annotated[list[Path], typer.Argument(help="Manifests, or directories of them.")]) -> None:
+def validate(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Manifests, or directories of them.")],
+) -> None:
     """Check manifests: every problem as FILE:LINE:COLUMN: FIELD: what is wrong, what is allowed."""
     from pitcrew.adapters.manifests.load import load
     from pitcrew.adapters.policy.cel import check_rules
@@ -110,9 +113,9 @@ def validate(files: Annotated[list[Path], typer.Argument(help="Manifests, or dir
 @app.command()
 def get(name: Name = None, state: State = STATE, output: Format = Output.TABLE) -> None:
     """Show services, one line each; with -o yaml the resource with its status."""
-    from pitcrew.adapters.status.files import read_status
+    from pitcrew.adapters.status.text import read_status
+    from pitcrew.entrypoints.cli.names import chosen
     from pitcrew.entrypoints.cli.services import show_services
-    from pitcrew.entrypoints.cli.state import chosen
 
     found = chosen(read_status(_there(state) / "status"), name)
     show_services(found, output, _now(), one=name is not None)
@@ -121,9 +124,9 @@ def get(name: Name = None, state: State = STATE, output: Format = Output.TABLE) 
 @app.command()
 def events(name: Name = None, state: State = STATE, output: Format = Output.TABLE) -> None:
     """Show the last events, oldest first."""
-    from pitcrew.adapters.status.files import read_status
+    from pitcrew.adapters.status.text import read_status
+    from pitcrew.entrypoints.cli.names import chosen
     from pitcrew.entrypoints.cli.services import show_events
-    from pitcrew.entrypoints.cli.state import chosen
 
     show_events(chosen(read_status(_there(state) / "status"), name), output)
 
@@ -131,10 +134,10 @@ def events(name: Name = None, state: State = STATE, output: Format = Output.TABL
 @app.command()
 def status(name: OneName, state: State = STATE, output: Format = Output.TABLE) -> None:
     """Show one service in full: conditions, probes, incident. Exit code 1 when it is unhealthy."""
-    from pitcrew.adapters.status.files import read_status
+    from pitcrew.adapters.status.text import read_status
+    from pitcrew.entrypoints.cli.names import chosen
     from pitcrew.entrypoints.cli.output import mapping
     from pitcrew.entrypoints.cli.services import show_status
-    from pitcrew.entrypoints.cli.state import chosen
 
     (found,) = chosen(read_status(_there(state) / "status"), name)
     show_status(found, output, _now())
@@ -170,7 +173,8 @@ def report(incident: IncidentId, state: State = STATE) -> None:
 def doctor(
     state: State = STATE,
     manifests: Annotated[
-        list[Path] | None, typer.Option("--manifests", help="Manifests to check; default: those in the status.")
+        list[Path] | None,
+        typer.Option("--manifests", metavar="PATH", help="Manifests to check; default: those in the status."),
     ] = None,
     runbooks: Runbooks = None,
     journal_key: JournalKey = None,

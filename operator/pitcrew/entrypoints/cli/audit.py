@@ -9,7 +9,7 @@ from pitcrew.adapters.clock.boot import BootClock
 from pitcrew.adapters.journal.disk import read_key
 from pitcrew.adapters.journal.files import JournalFiles
 from pitcrew.adapters.lock.state import StateLock, holder
-from pitcrew.adapters.status.files import read_status
+from pitcrew.adapters.status.text import read_status
 from pitcrew.core.chain import Chain
 from pitcrew.core.errors import InvalidInput
 from pitcrew.core.record import Json
@@ -52,13 +52,13 @@ def _data(chain: Chain, awaited: str | None, *, keyed: bool) -> dict[str, Json]:
 
 
 def _show(chain: Chain, awaited: str | None, *, keyed: bool) -> None:
-    rows: list[list[object]] = [
+    rows = [
         ["head", f"{chain.head.seq}:{chain.head.hash}"],
         ["compared with", awaited or "no head from outside: a cut tail cannot be seen; give --head"],
         ["macs", _macs(chain, keyed)],
-        *(["sealed", str(one)] for one in chain.acknowledged),
-        *([["first bad record", str(chain.fault)]] if chain.fault else []),
     ]
+    rows += [["sealed", str(one)] for one in chain.acknowledged]
+    rows += [["first bad record", str(chain.fault)]] if chain.fault else []
     say_table(["JOURNAL", "holds" if chain.fault is None else "DOES NOT HOLD"], rows)
 
 

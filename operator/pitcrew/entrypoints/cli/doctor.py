@@ -9,19 +9,20 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 
-from pitcrew.adapters.status.files import read_status
+from pitcrew.adapters.status.text import read_status
 from pitcrew.core.chain import Damage, verify
-from pitcrew.core.errors import InvalidInput, PitCrewError
+from pitcrew.core.errors import PitCrewError
 from pitcrew.core.record import Json
+from pitcrew.entrypoints.cli.names import service_name
 from pitcrew.entrypoints.cli.output import Output, listing, mapping, say_data, say_table
-from pitcrew.entrypoints.cli.state import audited, service_name
+from pitcrew.entrypoints.cli.state import audited
 from pitcrew.settings import Settings, load
 
 
-class Stand(str, Enum):
+class Stand(StrEnum):
     """Where a guard stands; OFF is a choice that is told, NOT_ARMED is something to mend."""
 
     ARMED = "armed"
@@ -152,9 +153,7 @@ def _journal(settings: Settings) -> Iterator[Guard]:
         sealed = f", {len(chain.acknowledged)} damages sealed" if chain.acknowledged else ""
         yield _armed("journal chain", f"holds, head {chain.head.seq}:{chain.head.hash[:16]}{sealed}")
     elif fault.damage is Damage.FRAGMENT:
-        yield _armed(
-            "journal chain", f"holds up to a write that was cut short at {fault.place}; the start sets it aside"
-        )
+        yield _armed("journal chain", f"holds; a write was cut short at {fault.place}, and the start sets it aside")
     else:
         yield _missing("journal chain", str(fault), "find out why, then `pitcrew audit seal --reason ...`")
     if key is not None:
@@ -219,7 +218,7 @@ def _engine(settings: Settings) -> Iterator[Guard]:
         try:
             return await engine.identity()
         finally:
-            engine.close()
+            await engine.close()
 
     try:
         identity = asyncio.run(ask())

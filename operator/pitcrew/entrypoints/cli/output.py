@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from enum import Enum
+from enum import StrEnum
 
 import typer
 
@@ -16,7 +16,7 @@ from pitcrew.core.record import Json
 from pitcrew.core.untrusted import printable
 
 
-class Output(str, Enum):
+class Output(StrEnum):
     """Format of an answer."""
 
     TABLE = "table"
@@ -57,12 +57,12 @@ def say(text: str, *, error: bool = False) -> None:
     typer.echo(text, err=error, color=None if _colourful() else False)
 
 
-def say_data(data: Json, output: Output) -> None:
+def say_data(data: Mapping[str, Json], output: Output) -> None:
     """Print data as JSON or YAML."""
     if output is Output.JSON:
         say(json.dumps(data, indent=2, ensure_ascii=True))
         return
-    from pitcrew.adapters.status.files import rendered
+    from pitcrew.adapters.status.text import rendered
 
     say(rendered(data).decode().rstrip("\n"))
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from pitcrew.core.record import Json
+from pitcrew.entrypoints.cli.names import service_name
 from pitcrew.entrypoints.cli.output import Output, age, instant, listing, mapping, say, say_data, say_table, shown
-from pitcrew.entrypoints.cli.state import service_name
 
 Document = Mapping[str, Json]
 

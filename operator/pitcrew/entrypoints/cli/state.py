@@ -1,6 +1,6 @@
 """What the state directory tells, read while an operator may run: nothing here locks or writes anything."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +9,7 @@ from pitcrew.adapters.journal.segments import Layout, lines
 from pitcrew.core.chain import Chain, Damage, verify
 from pitcrew.core.errors import InvalidInput, JournalUnwritable
 from pitcrew.core.incident import Impossible, Incident, replay_all
-from pitcrew.core.record import Json, Record, parse
-from pitcrew.entrypoints.cli.output import mapping
+from pitcrew.core.record import Record, parse
 
 REREADS_MAX = 3
 """How often the end of a journal in use is read again before half a line counts as damage."""
@@ -78,24 +77,3 @@ def one_incident(told: Told, name: str) -> tuple[Incident, Sequence[Record]]:
     if not found:
         raise InvalidInput(f"no incident {name!r} in the journal; `pitcrew incidents` lists them")
     return found[0], records
-
-
-def service_name(document: Mapping[str, Json]) -> str:
-    """`namespace/name` of a status document."""
-    metadata = mapping(document.get("metadata"))
-    return f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
-
-
-def chosen(documents: Sequence[Mapping[str, Json]], name: str | None) -> Sequence[Mapping[str, Json]]:
-    """Every document, or the one of a service named `name` or `namespace/name`.
-
-    Raises InvalidInput where none or several have the name.
-    """
-    if name is None:
-        return documents
-    found = [one for one in documents if name in (service_name(one), service_name(one).partition("/")[2])]
-    if len(found) == 1:
-        return found
-    known = ", ".join(service_name(one) for one in (found or documents)) or "none is known yet"
-    trouble = "several services are" if found else "no service is"
-    raise InvalidInput(f"{trouble} named {name!r}; name one of: {known}")

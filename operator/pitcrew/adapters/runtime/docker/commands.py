@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from docker import errors  # type: ignore[import-untyped]
+from docker import errors
 
 from pitcrew.adapters.runtime.docker.engine import CallFailed, Engine, Session, checked, explanation, url
 from pitcrew.adapters.runtime.docker.frames import head_of, split_frames
@@ -100,7 +100,7 @@ class Commands:
                 lambda session: start(session, exec_id, pieces, bytes_max=bytes_max), about=about, deadline_s=limit_s
             )
         except CallFailed as error:
-            if not error.late:
+            if not error.late or not error.sent:
                 raise
             return await self._ended(facts, exec_id, _text(pieces, bytes_max), bytes_max)
         except asyncio.CancelledError:
@@ -120,6 +120,8 @@ class Commands:
         about = facts.target_id
         seen = await self._engine.call(lambda session: inspect_exec(session, exec_id), about=about)
         if seen.get("Running") is not True:
+            if seen.get("ExitCode") is None:
+                raise EngineUnavailable(f"{facts.name}: the engine took the command and did not start it in time")
             return ExecAnswer(exit_code=None, output=output)
         pid = seen.get("Pid")
         if self._may_signal_host and isinstance(pid, int) and await asyncio.to_thread(end_command, pid, about):

@@ -11,7 +11,7 @@ from datetime import datetime
 from threading import Event, Thread
 
 import requests
-from docker import errors  # type: ignore[import-untyped]
+from docker import errors
 
 from pitcrew.adapters.runtime.docker.engine import Engine, Session, checked, url
 from pitcrew.adapters.runtime.docker.events import (
