@@ -283,7 +283,7 @@ class World:
 
     def plan(self) -> Event:
         case = self.case
-        matches = retrieve(built_in(), case.diagnoses[0], case.evidence)
+        matches = retrieve(RUNBOOKS, case.diagnoses[0], case.evidence)
         sight = facts()
         found = propose(self.service, case.diagnoses, matches, case.evidence, sight, case.ineffective)
         if isinstance(found, NoRemedy):
@@ -324,6 +324,7 @@ class World:
         return event  # type: ignore[return-value]
 
 
+RUNBOOKS = built_in()
 TRACE = Trace(op="o", target_id="c0ffee", instance="run-1", notes={})
 PLAN = healed().now.attempt.plan
 SPENDING = Spending(
@@ -374,7 +375,8 @@ def assert_governed(made: World) -> None:
         assert incident.effects <= made.service.spec.remediation.attempts
         assert len(incident.attempts) <= PLANS_PER_ATTEMPT * made.service.spec.remediation.attempts + made_anew(made)
     assert all(count <= UNDO_TRIES_MAX for count in undos.values())
-    assert incident == replace(made.case, **dict.fromkeys(())) or incident is not None
+    assert incident is not None
+    assert incident.phase is made.case.phase
 
 
 def made_anew(made: World) -> int:
@@ -382,7 +384,7 @@ def made_anew(made: World) -> int:
     return sum(isinstance(event, Reconsidered | Undone | UndoTurned) for event in made.history) + 1
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(st.randoms(use_true_random=False), st.sampled_from(("None", "Low", "High")))
 def test_whatever_the_world_does_each_turn_ends_and_each_effect_is_governed(dice: random.Random, ladder: str) -> None:
     made = world(dice, ladder)
@@ -399,7 +401,7 @@ def test_whatever_the_world_does_each_turn_ends_and_each_effect_is_governed(dice
     assert isinstance(ends[-1], Close), made.case.phase
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.randoms(use_true_random=False))
 def test_a_deviation_that_stays_ends_with_a_person(dice: random.Random) -> None:
     made = world(dice)
