@@ -80,7 +80,7 @@ from pitcrew.core.step import (
     situation_of,
 )
 from tests.core.incidents import PROBE_FAILS, Story, healed, undone
-from tests.core.scene import BAD, FLAG, answer, at, declared, facts, seen
+from tests.core.scene import ALL_ACTIONS, BAD, FLAG, answer, at, declared, facts, seen
 
 CHECKS = {f"Checked/{live}" for live in Live}
 OUTCOMES = {f"Acted/{seen}" for seen in Seen}
@@ -202,6 +202,7 @@ class World:
     now: datetime
     deviates: bool | None = True
     calm: bool = False
+    stubborn: bool = False
     removed: bool = False
     incident: Incident | None = None
     history: list[Event] = field(default_factory=list)
@@ -229,7 +230,8 @@ class World:
         raise AssertionError(f"no end in sight: {[signature(event) for event in self.history[-30:]]}")
 
     def rolls(self, *choices: object) -> object:
-        return choices[0] if self.calm else self.dice.choice(choices)
+        """The first of the choices as often as all of them together."""
+        return choices[0] if self.calm or self.dice.random() < 0.5 else self.dice.choice(choices)
 
     def perform(self, step: Step) -> Event | None:
         match step:
@@ -265,6 +267,8 @@ class World:
             case Undo():
                 return self.rolls(UndoIntended(trace=TRACE), UndoTurned(reason="stopped"))  # type: ignore[return-value]
             case LookBackUndo():
+                if self.stubborn:
+                    return Undone(seen=Seen.NOT_DONE, detail="")
                 undone_ = self.rolls(
                     *(Undone(seen=seen, detail="") for seen in reversed(Seen)), UndoTurned(reason="no")
                 )
@@ -338,8 +342,8 @@ SPENDING = Spending(
 )
 
 
-def world(dice: random.Random, ladder: str = "High") -> World:
-    made = World(dice=dice, service=declared(policy={"autoUpTo": ladder, "approveUpTo": "High"}), now=at(0))
+def world(dice: random.Random, ladder: str = "High", *, attempts: int = 3, stubborn: bool = False) -> World:
+    made = World(dice=dice, service=declared_with(ladder, attempts), now=at(0), stubborn=stubborn)
     made.happens(
         Opened(
             id="victim-1",
@@ -351,6 +355,11 @@ def world(dice: random.Random, ladder: str = "High") -> World:
         )
     )
     return made
+
+
+def declared_with(ladder: str, attempts: int) -> HealthyService:
+    remediation = {"actions": ALL_ACTIONS, "attempts": attempts}
+    return declared(policy={"autoUpTo": ladder, "approveUpTo": "High"}, remediation=remediation)
 
 
 def assert_governed(made: World) -> None:
@@ -385,26 +394,32 @@ def made_anew(made: World) -> int:
 
 
 @settings(max_examples=80)
-@given(st.randoms(use_true_random=False), st.sampled_from(("None", "Low", "High")))
-def test_whatever_the_world_does_each_turn_ends_and_each_effect_is_governed(dice: random.Random, ladder: str) -> None:
-    made = world(dice, ladder)
+@given(
+    st.randoms(use_true_random=False), st.sampled_from(("None", "Low", "High")), st.sampled_from((1, 3)), st.booleans()
+)
+def test_whatever_the_world_does_each_turn_ends_and_each_effect_is_governed(
+    dice: random.Random, ladder: str, attempts: int, stubborn: bool
+) -> None:
+    made = world(dice, ladder, attempts=attempts, stubborn=stubborn)
     for _ in range(12):
         if isinstance(made.turn(), Close):
             break
         made.deviates = dice.choice((True, True, False, None))
         made.now += timedelta(seconds=dice.choice((1, 40, 90)))
         if dice.random() < 0.1:
-            made.service = declared(policy={"autoUpTo": dice.choice(("Low", "High")), "approveUpTo": "High"})
+            made.service = declared_with(dice.choice(("Low", "High")), attempts)
     assert_governed(made)
     made.calm, made.deviates = True, False
     ends = [made.turn() for _ in range(3)]
     assert isinstance(ends[-1], Close), made.case.phase
 
 
-@settings(max_examples=40)
+@pytest.mark.parametrize("stubborn", [False, True], ids=["undos work", "no undo is ever done"])
+@pytest.mark.parametrize("attempts", [1, 3])
+@settings(max_examples=30)
 @given(st.randoms(use_true_random=False))
-def test_a_deviation_that_stays_ends_with_a_person(dice: random.Random) -> None:
-    made = world(dice)
+def test_a_deviation_that_stays_ends_with_a_person(attempts: int, stubborn: bool, dice: random.Random) -> None:
+    made = world(dice, attempts=attempts, stubborn=stubborn)
     for _ in range(40):
         made.turn()
         made.now += timedelta(seconds=61)
