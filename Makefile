@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
-MANIFESTS ?= .pitcrew/manifests
+MANIFESTS ?= manifests/victim.yaml
 STATE ?= .pitcrew/state
 FAULT ?= flag
 SERVICE ?= victim
@@ -16,7 +16,7 @@ REQUIREMENTS := requirements.lock $(wildcard victim-app/requirements.txt)
 # What is Python of our own; a folder counts once something is in it.
 TYPED := operator/pitcrew $(wildcard victim-app/app.py) $(wildcard tools/*.py) $(patsubst %/,%,$(sort $(dir $(wildcard chaos/*.py tests/*.py))))
 
-.PHONY: help demo test check run images base-image chaos-list chaos-break chaos-fix clean
+.PHONY: help demo test check run victim images base-image chaos-list chaos-break chaos-fix clean
 
 help:
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -27,13 +27,12 @@ help:
 demo: $(READY) ## break a real service and watch PitCrew heal it, on Docker or as a local process
 	@$(BIN)/python tools/demo.py
 
-run: $(READY) ## keep the services declared in MANIFESTS healthy (MANIFESTS=.pitcrew/manifests STATE=.pitcrew/state)
-	@mkdir -p -m 0700 "$(MANIFESTS)" "$(STATE)"
-	@if [ -z "$$(find "$(MANIFESTS)" -maxdepth 1 -name '*.y*ml' -print -quit)" ]; then \
-		install -m 0600 manifests/victim.yaml "$(MANIFESTS)/victim.yaml"; \
-		echo "run: $(MANIFESTS) was empty; it has a copy of manifests/victim.yaml now, yours to edit"; \
-	fi
+run: $(READY) ## keep what MANIFESTS declares healthy (MANIFESTS=manifests/victim.yaml STATE=.pitcrew/state)
+	@mkdir -p "$(STATE)"
 	@$(BIN)/pitcrew run --manifests "$(MANIFESTS)" --state "$(STATE)"
+
+victim: images ## start the container that manifests/victim.yaml is about, at 127.0.0.1:8080
+	@docker run --detach --name victim --restart unless-stopped --publish 127.0.0.1:8080:8080 pitcrew/victim:latest
 
 ##@ Break it on purpose
 chaos-list: $(READY) ## list the faults

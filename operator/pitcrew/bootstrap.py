@@ -37,7 +37,7 @@ from pitcrew.ports import (
 from pitcrew.settings import Settings
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from pitcrew.official.key import SigningKey
 
 MECHANIC = "embedded"
 """The id of the only Mechanic in one process; permits are made out to it."""
@@ -60,7 +60,7 @@ class World:
     runbooks: RunbookSource
     manifests: ManifestSource
     locks: TargetLock
-    key: "Ed25519PrivateKey"
+    key: "SigningKey"
     permits: Ledger
     spent: Ledger
     stop: Callable[[], bool]
@@ -77,8 +77,9 @@ class Operator:
 
     async def close(self) -> None:
         """Let go of everything; targets stay as they are."""
-        for runtime in self.world.runtimes.values():
-            await runtime.close()
+        halves: list[Runtime | Actuator] = [*self.world.runtimes.values(), *self.world.actuators.values()]
+        for half in halves:
+            await half.close()
         self.world.locks.close()
         self.world.journal_files.close()
         self.world.lock.close()
@@ -89,7 +90,6 @@ def compose(settings: Settings) -> Operator:
 
     Raises:
         InvalidInput: the state directory is in use, or a setting names something that cannot be used.
-        JournalDamaged: never here; a damaged journal opens, and halts every effect.
     """
     return assemble(open_world(settings), settings)
 
@@ -156,15 +156,18 @@ def _runtimes(
     from pitcrew.adapters.runtime.process.runtime import ProcessRuntime
 
     endpoint = resolve_endpoint(os.environ, Path.home())
-    engine = Engine(endpoint, monotonic=time.monotonic, deadline_s=settings.engine_deadline_s)
     environ = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
 
-    docker = DockerRuntime(engine, now=lambda: clock.now().at)
+    def engine() -> Engine:
+        """One for each half, since a half that hangs or is closed must not take the other along."""
+        return Engine(endpoint, monotonic=time.monotonic, deadline_s=settings.engine_deadline_s)
+
+    docker = DockerRuntime(engine(), now=lambda: clock.now().at)
     process = ProcessRuntime(state_dir=state, environ=environ, now=lambda: clock.now().at)
     return (
         {TargetKind.DOCKER: docker, TargetKind.PROCESS: process},
         {
-            TargetKind.DOCKER: DockerActuator(engine, state_dir=state, locks=locks),
+            TargetKind.DOCKER: DockerActuator(engine(), state_dir=state, locks=locks),
             TargetKind.PROCESS: ProcessActuator(
                 state_dir=state, python=sys.executable, environ=environ, now=lambda: clock.now().at
             ),
@@ -206,6 +209,15 @@ def assemble(world: World, settings: Settings) -> Operator:
         status=world.status,
         reports=world.reports,
         runbooks=world.runbooks,
+        halted=lambda: _halted(world),
     )
     ending = asyncio.Event()
     return Operator(fleet=Fleet(crew, world.manifests, ending), ending=ending, journal=world.journal, world=world)
+
+
+def _halted(world: World) -> str:
+    if world.stop():
+        return "a person stopped PitCrew: the file STOP is in the state directory; remove it to go on"
+    if world.journal_files.damage:
+        return f"{world.journal_files.damage}; look at it, then acknowledge it with `pitcrew audit seal`"
+    return ""

@@ -103,6 +103,9 @@ class Actuator(Protocol):
         only said when it can no longer happen by itself; when in doubt, `Unknown`.
         """
 
+    async def close(self) -> None:
+        """Let go of everything held; targets stay as they are."""
+
 
 class TargetLock(Protocol):
     """Keeps two operators on one machine from acting on one target (S3)."""
@@ -241,7 +244,7 @@ class Ledger(Protocol):
         """
 
     def append(self, entry: Entry, at: Instant) -> Record:
-        """Add one record; it is durable when this returns, and leaves no trace when this raises, as far as the disk lets.
+        """Add one record; it is durable when this returns, and leaves no trace when this raises, where the disk lets.
 
         Raises:
             InvalidInput: the entry cannot be spelt.

@@ -16,7 +16,6 @@ from pitcrew.core.errors import EffectFailed, OutcomeUnknown, Refused, Unavailab
 from pitcrew.core.observation import FileFact, RuntimeFacts, RuntimeState, StoppedBy
 from pitcrew.core.resource import HealthyService
 from tests.ports.process_world import ProcessWorld, now
-from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 RESTART = Restart(grace_s=1)
@@ -149,9 +148,23 @@ async def test_a_supervisor_killed_in_the_middle_of_a_restart_leaves_no_second_s
     os.kill(pid, signal.SIGKILL)
     await world.until(lambda: is_gone(pid))
     assert await world.reopened().seen(service, patient, trace) is Seen.NOT_DONE
+    assert (await facts_of(world, service)).state is RuntimeState.EXITED
     await done(world, service, RESTART, "op-3")
     assert await world.reopened().seen(service, patient, trace) is Seen.NOT_DONE
     assert world.starts(service) == 2
+
+
+async def test_half_a_restart_is_neither_a_persons_stop_nor_a_completed_job(world: ProcessWorld) -> None:
+    service = world.laid_out("alpha", command=["sh", "-c", "echo $$ >> starts; trap 'exit 0' TERM; sleep 600 & wait"])
+    await done(world, service, Start())
+    await world.stop(service)
+    assert (await facts_of(world, service)).stopped_by is StoppedBy.PERSON
+    await world.until(lambda: is_gone(world.shim_pid(service)))
+    record = world.record(service)
+    record["runs"][-1]["ended_by"] = "pitcrew"
+    shim.write_json(str(world.home(service) / "record.json"), record)
+    facts = await facts_of(world, service)
+    assert (facts.state, facts.stopped_by, facts.exit_code) == (RuntimeState.EXITED, StoppedBy.ITSELF, None)
 
 
 async def test_an_exit_that_nobody_saw_is_unknown(world: ProcessWorld) -> None:
@@ -236,6 +249,15 @@ async def test_the_same_operation_twice_is_carried_out_once(world: ProcessWorld)
     assert world.starts(service) == 2
 
 
+async def test_an_operation_that_the_record_forgot_is_unknown(world: ProcessWorld) -> None:
+    service = world.laid_out("alpha")
+    trace = await done(world, service, Start())
+    record = world.record(service)
+    record["ops"] = [record["ops"][0] | {"op": f"later-{number}"} for number in range(shim.OPS_MAX)]
+    shim.write_json(str(world.home(service) / "record.json"), record)
+    assert await world.reopened().seen(service, Start(), trace) is Seen.UNKNOWN
+
+
 async def test_a_supervisor_that_does_not_answer_is_not_obeyed_late(world: ProcessWorld) -> None:
     service = world.laid_out("alpha")
     await done(world, service, Start())
@@ -273,9 +295,7 @@ async def test_a_pidfile_never_replaces_a_link(world: ProcessWorld) -> None:
 
 
 @pytest.mark.parametrize(("program", "code"), [("no-such-program", 127), ("./words", 126)])
-async def test_a_command_that_cannot_run_is_an_effect_that_failed(
-    world: ProcessWorld, program: str, code: int
-) -> None:
+async def test_a_command_that_cannot_run_is_an_effect_that_failed(world: ProcessWorld, program: str, code: int) -> None:
     service = world.laid_out("alpha", command=[program])
     with pytest.raises(EffectFailed, match=program):
         await done(world, service, Start())

@@ -140,3 +140,11 @@ def test_a_recovery_without_an_act_has_no_time_of_acting() -> None:
 )
 def test_durations_are_told_in_the_unit_that_people_use(seconds: float | None, text: str) -> None:
     assert rendered_span(None if seconds is None else timedelta(seconds=seconds)) == text
+
+
+def test_each_attempt_shows_the_evidence_of_its_own_time() -> None:
+    story = incidents.looked_at_anew()
+    told = json.loads(json.dumps(section_data(why(story.now, story.records))))
+    first, second, *_ = [[item["text"] for item in attempt["evidence"]] for attempt in told["attempts"]]
+    assert "declared file exists: /app/broken.flag" in first
+    assert "declared file exists: /app/broken.flag" not in second

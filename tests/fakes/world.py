@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from pitcrew.core.observation import RuntimeState, StoppedBy
 from pitcrew.core.resource import HealthyService
 from pitcrew.ports import ExecAnswer
-from tests.fakes.runtime import Away, FakeActuator, FakeEngine, FakeFile, FakeRuntime, FakeTarget, Mishap, name_of
+from tests.fakes.engine import Away, FakeEngine, FakeFile, FakeTarget, Mishap, name_of
+from tests.fakes.runtime import FakeActuator, FakeRuntime
 
 
 class FakeWorld:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import docker
+import docker  # type: ignore[import-untyped]
 
 from pitcrew.adapters.lock.files import TargetLocks
 from pitcrew.adapters.runtime.docker.acting import DockerActuator
@@ -58,9 +58,9 @@ class DockerWorld:
         self.prefix = prefix
         self.proxy = EngineProxy(directory / "engine.sock", ENGINE_SOCKET)
         self.endpoint = Endpoint(url=f"unix://{self.proxy.path}", origin="the test")
-        self._state_dir = directory / "state"
-        self._state_dir.mkdir()
-        self._locks = directory / "locks"
+        self.state_dir = directory / "state"
+        self.state_dir.mkdir()
+        self.lock_dir = directory / "locks"
         self._deadline_s = deadline_s
         self._network: Any = self.docker.networks.create(f"{prefix}-net", labels={LABEL: prefix})
         self._actuators: list[DockerActuator] = []
@@ -74,8 +74,8 @@ class DockerWorld:
     def _actuator(self) -> DockerActuator:
         actuator = DockerActuator(
             self.engine(),
-            state_dir=self._state_dir,
-            locks=TargetLocks(self._locks, owner=str(self._state_dir)),
+            state_dir=self.state_dir,
+            locks=TargetLocks(self.lock_dir, owner=str(self.state_dir)),
             kill_allowance_s=3.0,
             settle_s=1.0,
             poll_s=0.02,
@@ -108,6 +108,8 @@ class DockerWorld:
         await self._do(
             lambda: self.docker.containers.run(name=name, detach=True, labels={LABEL: self.prefix}, **settings)
         )
+        if "command" not in options:  # the server's own first line must not come after what a test lets it say
+            await self.until(lambda: b"Serving HTTP" in self.container(service).logs())
 
     async def replace(self, service: HealthyService) -> None:
         await self.destroy(service)
@@ -133,6 +135,7 @@ class DockerWorld:
     async def say(self, service: HealthyService, *lines: str) -> None:
         script = "import sys; [open('/proc/1/fd/1', 'w').write(line + '\\n') for line in sys.argv[1:]]"
         await self._do(lambda: self.container(service).exec_run(["python3", "-c", script, *lines], user="0"))
+        await self.until(lambda: self.container(service).logs(tail=1).decode().strip() == lines[-1])
 
     async def write(self, service: HealthyService, path: str, data: bytes, *, mode: int = 0o640) -> None:
         member = tarfile.TarInfo(Path(path).name)

@@ -25,10 +25,11 @@ class TestProcessRuntime(RuntimeContract):
 
 
 class TestProcessActuator(ActuatorContract):
-    async def test_another_target_under_the_same_name_is_refused(self, world: World, tmp_path: Path) -> None:
+    async def test_another_target_under_the_same_name_is_refused(self, world: World) -> None:
         """A declared process is the service under one state directory; another directory is another target."""
         service = await world.create("alpha")
-        other = ProcessWorld(tmp_path / "other")
+        assert isinstance(world, ProcessWorld)
+        other = ProcessWorld(world.state.parent / "other")
         elsewhere = await other.runtime.look(service)
         assert isinstance(elsewhere, RuntimeFacts)
         with pytest.raises(Refused):

@@ -16,14 +16,25 @@ FILE_BYTES_MAX = 1 << 20
 class World(Protocol):
     """One technology with targets of its own; made anew for each test."""
 
-    runtime: Runtime
-    actuator: Actuator
-    flag: str
-    """A path that every service of this world declares for `removeFile`; its directory exists."""
-    undeclared: str
-    """A path beside it that no service declares."""
-    leaves_its_exit_code: bool
-    """Whether the runtime always knows the exit code of a target that was killed."""
+    @property
+    def runtime(self) -> Runtime:
+        """The reading half under test."""
+
+    @property
+    def actuator(self) -> Actuator:
+        """The changing half under test."""
+
+    @property
+    def flag(self) -> str:
+        """A path that every service of this world declares for `removeFile`; its directory exists."""
+
+    @property
+    def undeclared(self) -> str:
+        """A path beside it that no service declares."""
+
+    @property
+    def leaves_its_exit_code(self) -> bool:
+        """Whether the runtime always knows the exit code of a target that was killed."""
 
     def declared(self, name: str) -> HealthyService:
         """A declared service named `name` (actions: start, restart with 1 s of grace, removeFile of `flag`)."""

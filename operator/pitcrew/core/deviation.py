@@ -37,6 +37,9 @@ LOOP_DEATHS = 4
 """Own deaths inside the runtime's ten-minute memory that make a restart loop; a few crashes are no loop."""
 LOOP_CALM_S = 60
 """Seconds of running after which a target is out of its restart loop."""
+ENDED_SETTLE_S = 2
+"""Seconds after its end in which a target does not yet count as not running: an engine that brings it back by itself
+does so in under 100 ms, and then there is nothing to do."""
 ENGINE_BACKOFF_S = 15
 """How long an engine that restarts a target by itself is left to it; Docker is back in under 100 ms at first."""
 
@@ -177,9 +180,10 @@ def respected(sight: Sight | None, now: datetime) -> str | None:
 def _engine_restarts(sight: RuntimeFacts, now: datetime) -> bool:
     if sight.state is RuntimeState.RESTARTING:
         return True
-    if not sight.restarts_by_itself or sight.state is not RuntimeState.EXITED:
-        return False
-    return sight.finished_at is None or now - sight.finished_at < timedelta(seconds=ENGINE_BACKOFF_S)
+    if sight.state is not RuntimeState.EXITED or sight.finished_at is None:
+        return sight.state is RuntimeState.EXITED and sight.restarts_by_itself
+    settle_s = ENGINE_BACKOFF_S if sight.restarts_by_itself else ENDED_SETTLE_S
+    return now - sight.finished_at < timedelta(seconds=settle_s)
 
 
 def _looping(sight: RuntimeFacts, now: datetime) -> bool:

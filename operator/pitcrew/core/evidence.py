@@ -170,7 +170,7 @@ _MASKS = (
     (re.compile(r"(?<!\w)[-+]?\d+(?:\.\d+)?(?=\b|[a-z]{1,2}\b)"), "<n>"),
 )
 _ALARMING = re.compile(
-    r"error|fail|fatal|exception|traceback|panic|critical|unhealthy|refused|denied|killed|timeout", re.I
+    r"(?<![.\w])(?:error|fail|fatal|exception|traceback|panic|critical|unhealthy|refused|denied|killed|timeout)", re.I
 )
 
 

@@ -29,7 +29,7 @@ _SEEN_OF_END = {End.DONE: Seen.DONE, End.NOT_DONE: Seen.NOT_DONE, End.FAILED: Se
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deadlines:
-    """Seconds that a call to an actuator may take beyond what its own action asks for; the actuators' own are shorter."""
+    """Seconds that a call to an actuator may take at most; the actuators' own deadlines are shorter."""
 
     prepare_s: int = 60
     """Looking at the target and keeping one file for the undo."""

@@ -107,7 +107,7 @@ class Lately:
     def spending(
         self, service: HealthyService, plan: Plan, now: datetime, *, everywhere_max: int, everywhere_window_s: int
     ) -> Spending:
-        """What other plans have spent. A plan's own earlier permit does not stand in its way: one digest counts once."""
+        """What other plans have spent. A plan's own earlier permit is not in its way: one digest counts once."""
         names, digest_ = names_of(service, plan), plan.digest
         budget = service.spec.policy.budget
         others = [one for one in self.permits if one.plan != digest_]

@@ -83,7 +83,7 @@ class LedgerFile:
             return records
 
     def _set_fragment_aside(self, file: BinaryIO) -> None:
-        """Move bytes after the last newline beside the file: a write that never was answered, so nothing rests on it."""
+        """Move bytes after the last newline beside the file: a write never answered, so that nothing rests on it."""
         whole, fragment = 0, b""
         for line in _lines(file):
             whole, fragment = (whole + len(line), b"") if line.endswith(b"\n") else (whole, fragment + line)

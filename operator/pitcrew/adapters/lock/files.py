@@ -77,9 +77,7 @@ class TargetLocks:
             _make(self._directory)
             file = _open_shared(self._directory / name, flags)
         except OSError as error:
-            raise Refused(
-                f"{self._directory / name}: the lock of the target cannot be opened: {error.strerror}"
-            ) from error
+            raise Refused(f"{self._directory / name}: lock of a target, cannot be opened: {error.strerror}") from error
         if not stat.S_ISREG(os.fstat(file).st_mode):
             os.close(file)
             raise Refused(f"{self._directory / name}: the lock of the target is not a regular file; remove it")

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import yaml
 
-from pitcrew.core.untrusted import clean
+from pitcrew.core.untrusted import clean, printable
 
 Loc = tuple[str | int, ...]
 """Names and places from the root of a document to a value."""
@@ -95,7 +95,7 @@ def path_text(loc: Loc) -> str:
     text = ""
     for part in loc:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return clean(text, 256).replace("\n", " ")
+    return printable(clean(text, 256), lines=False)
 
 
 def read(raw: bytes, limits: Limits) -> Text:

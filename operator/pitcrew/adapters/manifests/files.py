@@ -10,7 +10,7 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pitcrew.core.untrusted import clean
+from pitcrew.core.untrusted import clean, printable
 
 SUFFIXES = (".yaml", ".yml", ".json")
 FILES_MAX = 500
@@ -152,5 +152,5 @@ def _check_owner(status: os.stat_result, path: str) -> None:
     if status.st_uid not in (0, os.geteuid()):
         raise Unsafe(f"belongs to user {status.st_uid}; it must belong to root or to the user who runs PitCrew")
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        mode = stat.S_IMODE(status.st_mode)
-        raise Unsafe(f"others can write it (mode {mode:04o}); run: chmod go-w {clean(path, 256)}")
+        mode, name = stat.S_IMODE(status.st_mode), printable(clean(path, 256), lines=False)
+        raise Unsafe(f"others can write it (mode {mode:04o}); run: chmod go-w {name}")

@@ -10,7 +10,7 @@ from pitcrew.adapters.manifests.document import Limits
 from pitcrew.adapters.manifests.files import FILES_MAX, Found, Scan, scan
 from pitcrew.adapters.manifests.parse import Check, Parsed, no_further_checks, parse
 from pitcrew.core.resource import ServiceKey
-from pitcrew.core.untrusted import clean
+from pitcrew.core.untrusted import clean, printable
 from pitcrew.ports import Declared, Loaded, Problem
 
 STALE_BYTES_MAX = 512
@@ -84,7 +84,7 @@ def _unseen(good: Good, standing: Good, seen: Scan) -> list[str]:
 
 def shown(path: str) -> str:
     """A path as messages show it: one printable line."""
-    return clean(path, 512).replace("\n", " ")
+    return printable(clean(path, 512), lines=False)
 
 
 def _whole(file: str, message: str) -> Problem:

@@ -1,18 +1,21 @@
 """Rules in CEL, over `common-expression-language` (the Rust implementation).
 
 Evaluation happens in the event loop and holds the interpreter lock, so an expression is bounded before it is believed:
-1 KiB, two macros (all, exists, exists_one, map, filter), literals of 32 items, no sums beside a macro (lists added up
-would be longer than 32), `matches` at most twice and never beside a macro. The case is bounded as well: an expression
-that reads a list, a map or a text longer than the bounds fails, and so denies; half a list must not be half an answer.
+1 KiB, two macros (all, exists, exists_one, map, filter), literals of 32 items, `matches` at most once. An expression
+with a macro has `map` at most once, 64 words and signs, no `matches` and no sum (lists added up would be longer than
+32). The case is bounded as well: an expression that reads a list or map that is too long, or variables that are too
+large together, fails, and so denies; half a list must not be half an answer.
 
-The costliest expressions within these bounds were searched for and took MEASURED on one slow core; a usual rule takes
-0.05 ms. Importing the library takes 0.2 s, so that it is imported with the first rule.
+The costliest expressions within these bounds were searched for and took 0.15 s with macros and 0.3 s with a pattern
+too large to compile, on one busy core; a usual rule takes 0.05 ms. Importing the library takes 0.2 s, so that it is
+imported with the first rule.
 """
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from pitcrew.core.errors import InvalidInput
@@ -25,12 +28,17 @@ if TYPE_CHECKING:
 
 EXPRESSION_BYTES_MAX = 1024
 MACROS_MAX = 2
-MATCHES_MAX = 2
+MATCHES_MAX = 1
+"""A pattern too large for the library takes it 0.2 s to refuse."""
+MACRO_TOKENS_MAX = 64
+"""Words and signs of an expression with a macro: nested ones carry them out a thousand times."""
 ITEMS_MAX = 32
 ENTRIES_MAX = 64
-"""Entries of one map of the case; a service may have 64 labels."""
-TEXT_MAX = 4096
-"""Characters of one text of the case, the longest argument a declaration may have."""
+"""Entries of one map where no macro walks over it; a service may have 64 labels."""
+VALUES_MAX = 512
+CHARACTERS_MAX = 16384
+"""Values, and characters of their texts, of all variables that one expression reads: the library copies a variable each
+time it is read."""
 DEPTH_MAX = 8
 MESSAGE_BYTES_MAX = 200
 
@@ -77,7 +85,9 @@ def _compile(rule: Rule) -> CompiledRule:
         program = _program(rule.expression)
     except InvalidInput as error:
         raise InvalidInput(f"rule {rule.name}: {error}") from None
-    return CompiledRule(name=rule.name, effect=rule.effect, message=rule.message, evaluate=_evaluator(program))
+    entries_max = ITEMS_MAX if _calls(tuple(_tokens(rule.expression)), _MACROS) else ENTRIES_MAX
+    evaluate = _evaluator(program, entries_max)
+    return CompiledRule(name=rule.name, effect=rule.effect, message=rule.message, evaluate=evaluate)
 
 
 def _program(expression: str) -> "cel.Program":
@@ -92,28 +102,33 @@ def _program(expression: str) -> "cel.Program":
     try:
         program = cel.compile(expression)
     except _FAILURES as error:
-        raise InvalidInput(
-            f"not CEL: {clean(str(error).partition('ERROR: ')[2] or str(error), MESSAGE_BYTES_MAX)}"
-        ) from None
+        raise InvalidInput(f"not CEL: {_told(error)}") from None
     _refuse_unknown(expression, program)
     return program
 
 
-def _evaluator(program: "cel.Program") -> Callable[[Mapping[str, object]], object]:
+def _evaluator(program: "cel.Program", entries_max: int) -> Callable[[Mapping[str, object]], object]:
     needed = VARIABLES & set(program.variables())
 
     def evaluate(case: Mapping[str, object]) -> object:
         """What the expression gives for this case; ValueError where it gives nothing."""
-        variables = {name: _bounded(case.get(name, {}), name, 0) for name in sorted(needed)}
+        room = _Room(entries_max=entries_max)
+        variables = {name: room.take(case.get(name, {}), name, 0) for name in sorted(needed)}
         try:
             answer: object = program.execute(variables)
         except KeyError as error:
-            raise ValueError(f"no such field: {clean(str(error), MESSAGE_BYTES_MAX)}") from None
+            raise ValueError(f"no such field: {_told(error)}") from None
         except _FAILURES as error:
-            raise ValueError(clean(str(error), MESSAGE_BYTES_MAX)) from None
+            raise ValueError(_told(error)) from None
         return answer
 
     return evaluate
+
+
+def _told(error: Exception) -> str:
+    """What the library says, without the expression it repeats, in one bounded line."""
+    said = str(error)
+    return clean(" ".join((said.partition("ERROR: ")[2] or said)[: 4 * MESSAGE_BYTES_MAX].split()), MESSAGE_BYTES_MAX)
 
 
 # Bounds of the expression
@@ -128,9 +143,11 @@ def _refuse_costly(expression: str) -> None:
     if macros > MACROS_MAX:
         raise InvalidInput(f"{macros} macros (all, exists, map, filter ...), above {MACROS_MAX}; split the rule")
     if matches > MATCHES_MAX or (matches and macros):
-        raise InvalidInput(
-            f"matches may be used {MATCHES_MAX} times, and not beside a macro; use startsWith or contains"
-        )
+        raise InvalidInput("matches may be used once, and not beside a macro; use startsWith or contains")
+    if macros and len(tokens) > MACRO_TOKENS_MAX:
+        raise InvalidInput(f"{len(tokens)} words and signs, above {MACRO_TOKENS_MAX} beside a macro; split the rule")
+    if _calls(tokens, frozenset({"map"})) > 1:
+        raise InvalidInput("map may be used once, since two give lists of thousands of items; use exists or all")
     if macros and "+" in tokens:
         raise InvalidInput("a sum beside a macro could make lists longer than the bound; write it without +")
     _refuse_long_literals(tokens)
@@ -147,7 +164,7 @@ def _tokens(expression: str) -> Iterator[str]:
 
 def _calls(tokens: Sequence[str], names: frozenset[str]) -> int:
     """How often one of these is called, as a method or by itself."""
-    return sum(token in names and after == "(" for token, after in zip(tokens, tokens[1:], strict=False))
+    return sum(token in names and after == "(" for token, after in pairwise(tokens))
 
 
 def _refuse_long_literals(tokens: Sequence[str]) -> None:
@@ -180,35 +197,47 @@ def _refuse_unknown(expression: str, program: "cel.Program") -> None:
 # Bounds of the case
 
 
-def _bounded(value: object, path: str, depth: int) -> object:
-    """The value in the types that CEL has.
+@dataclass(kw_only=True, slots=True)
+class _Room:
+    """What is left for the variables of one evaluation."""
 
-    Raises:
-        ValueError: it is too long, too deep, or of another type.
-    """
-    if depth > DEPTH_MAX:
-        raise ValueError(f"{path}: nested deeper than {DEPTH_MAX} levels")
-    match value:
-        case str():
-            return _short(str(value), path, TEXT_MAX)
-        case None | bool() | int() | float() | datetime() | timedelta():
-            return value
-        case Mapping():
-            _refuse_long(value, path, ENTRIES_MAX)
-            return {_short(str(key), path, TEXT_MAX): _bounded(item, path, depth + 1) for key, item in value.items()}
-        case list() | tuple():
-            _refuse_long(value, path, ITEMS_MAX)
-            return [_bounded(item, path, depth + 1) for item in value]
-        case _:
-            raise ValueError(f"{path}: {type(value).__name__} is nothing that a rule can read")
+    entries_max: int
+    values: int = VALUES_MAX
+    characters: int = CHARACTERS_MAX
+
+    def take(self, value: object, path: str, depth: int) -> object:
+        """The value in the types that CEL has.
+
+        Raises:
+            ValueError: it is too long, too deep, too large together with those before, or of another type.
+        """
+        self._spend(path, depth)
+        match value:
+            case str():
+                return self._text(value, path)
+            case None | bool() | int() | float() | datetime() | timedelta():
+                return value
+            case Mapping():
+                _refuse_long(value, path, self.entries_max)
+                return {self._text(str(key), path): self.take(item, path, depth + 1) for key, item in value.items()}
+            case list() | tuple():
+                _refuse_long(value, path, ITEMS_MAX)
+                return [self.take(item, path, depth + 1) for item in value]
+            case _:
+                raise ValueError(f"{path}: {type(value).__name__} is nothing that a rule can read")
+
+    def _spend(self, path: str, depth: int) -> None:
+        self.values -= 1
+        if self.values < 0 or depth > DEPTH_MAX:
+            raise ValueError(f"{path}: more than {VALUES_MAX} values or {DEPTH_MAX} levels, too much for a rule")
+
+    def _text(self, text: str, path: str) -> str:
+        self.characters -= len(text)
+        if self.characters < 0:
+            raise ValueError(f"{path}: texts of more than {CHARACTERS_MAX} characters, too much for a rule")
+        return str(text)
 
 
 def _refuse_long(value: Mapping[object, object] | Sequence[object], path: str, most: int) -> None:
     if len(value) > most:
         raise ValueError(f"{path}: {len(value)} items, above {most}, so a rule cannot weigh them all")
-
-
-def _short(text: str, path: str, most: int) -> str:
-    if len(text) > most:
-        raise ValueError(f"{path}: a text of {len(text)} characters, above {most}")
-    return text

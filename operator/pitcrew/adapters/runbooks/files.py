@@ -112,11 +112,12 @@ def _refuse_unsafe(place: str, node: yaml.Node, depth: int) -> None:
     if depth > DEPTH_MAX:
         raise InvalidInput(f"{place}:{line}: nested deeper than {DEPTH_MAX} levels")
     if isinstance(node, yaml.MappingNode):
-        names = [str(key.value) for key, _ in node.value]
+        names: set[str] = set()
         for key, value in node.value:
-            if names.count(str(key.value)) > 1:
+            if str(key.value) in names:
                 where = key.start_mark.line + 2
                 raise InvalidInput(f"{place}:{where}: {clean(str(key.value), 80)}: named twice; keep one")
+            names.add(str(key.value))
             _refuse_unsafe(place, value, depth + 1)
     elif isinstance(node, yaml.SequenceNode):
         for item in node.value:

@@ -79,9 +79,9 @@ def _masked_arguments(arguments: list[Json]) -> list[Json]:
     """An argument list in which what follows an option such as `--password` is masked as well."""
     found = list(arguments)
     for place, (option, value) in enumerate(pairwise(arguments), start=1):
-        pair = f"{option} {value}"
-        if isinstance(option, str) and option.startswith("-") and redact(pair) != pair:
-            found[place] = redact(str(value)) if redact(str(value)) != value else MASK
+        takes_a_value = str(option).startswith("-") and "=" not in str(option) and not str(value).startswith("-")
+        if takes_a_value and redact(f"{option} {value}") != f"{option} {value}":
+            found[place] = MASK
     return found
 
 

@@ -5,13 +5,14 @@ escaped for the place where it is shown (S8); nothing here decides anything.
 """
 
 from pitcrew.core.report.postmortem import postmortem
-from pitcrew.core.report.timeline import Moment, Spans, rendered_span, spans, timeline, told
+from pitcrew.core.report.timeline import Moment, Spans, grounds, rendered_span, spans, timeline, told
 from pitcrew.core.report.why import Section, section_data, section_text, why
 
 __all__ = [
     "Moment",
     "Section",
     "Spans",
+    "grounds",
     "postmortem",
     "rendered_span",
     "section_data",

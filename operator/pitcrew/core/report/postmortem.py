@@ -6,22 +6,26 @@ Text from outside stands in fenced blocks or is escaped inline, so that it rende
 from collections.abc import Sequence
 
 from pitcrew.core.action import Seen, describe
+from pitcrew.core.evidence import Evidence
 from pitcrew.core.incident import Attempt, Incident, Recovery, UndoStand
 from pitcrew.core.record import Record
-from pitcrew.core.report.timeline import one_line, rendered_span, spans, timeline
+from pitcrew.core.report.timeline import evidence_line, grounds, one_line, rendered_span, spans, timeline
 from pitcrew.core.untrusted import markdown, markdown_block
 
 
 def postmortem(incident: Incident, records: Sequence[Record] = ()) -> str:
     """The postmortem; `records` are the incident's records of the journal and give the timeline."""
     parts = [
-        f"# Postmortem {_said(incident.id)}\n",
+        f"# Postmortem {_name(incident)}\n",
         _summary(incident),
         _durations(incident),
         _timeline(records),
         _evidence(incident),
         _diagnosis(incident),
-        *(_attempt(attempt) for attempt in incident.attempts),
+        *(
+            _attempt(attempt, cited)
+            for attempt, cited in zip(incident.attempts, grounds(incident, records), strict=False)
+        ),
         _done_and_undone(incident),
         _to_do(incident),
     ]
@@ -59,7 +63,7 @@ def _outcome(incident: Incident) -> str:
     if incident.recovery is Recovery.REMEDY:
         return f"{_said(_capital(describe(incident.attempt.plan.action)))} brought it back, and it was verified."
     if incident.recovery is Recovery.ITSELF:
-        return "It came back without an effect of PitCrew being what did it."
+        return "It came back by itself or by another hand; no remedy of PitCrew was verified to be why."
     if incident.escalated_at is not None:
         return f"A person is asked: {_said(incident.ask)}"
     return f"It is in phase {incident.phase}."
@@ -93,16 +97,10 @@ def _timeline(records: Sequence[Record]) -> str:
 
 def _evidence(incident: Incident) -> str:
     cited = {id_ for diagnosis in incident.diagnoses[:1] for id_ in diagnosis.evidence}
-    if incident.attempts:
-        cited |= set(incident.attempt.proposal.evidence)
     shown = [item for item in incident.evidence if item.id in cited]
-    lines = [
-        f"{item.id:<4} {item.source:<8} {item.text}" + (f"  (x{item.count})" if item.count > 1 else "")
-        for item in shown
-    ]
     rest = len(incident.evidence) - len(shown)
-    told = f"{len(shown)} items are cited; {rest} more are in the journal (`pitcrew why {_name(incident)}`)."
-    return f"## Evidence\n\n{told}\n" + (f"\n{_block(lines)}" if lines else "")
+    told = f"As gathered last. The diagnosis cites {len(shown)} items; `pitcrew why {_name(incident)}` has {rest} more."
+    return f"## Evidence\n\n{told}\n" + (f"\n{_block(list(map(evidence_line, shown)))}" if shown else "")
 
 
 def _name(incident: Incident) -> str:
@@ -119,7 +117,7 @@ def _diagnosis(incident: Incident) -> str:
     return f"## Diagnosis\n\n{_bullets(lines) if lines else 'None was reached.' + chr(10)}"
 
 
-def _attempt(attempt: Attempt) -> str:
+def _attempt(attempt: Attempt, cited: Sequence[Evidence]) -> str:
     plan, proposal = attempt.plan, attempt.proposal
     lines = [
         f"**Proposed** (Driver): {_said(describe(plan.action))}; undo: {_said(_undo_way(attempt))}",
@@ -130,7 +128,8 @@ def _attempt(attempt: Attempt) -> str:
         f"**Effect** (Mechanic): {_effect(attempt)}",
         *([f"**Verification**: {_verified(attempt)}"] if attempt.effective is not None else []),
     ]
-    return f"## Decision {plan.attempt}: {_said(describe(plan.action))}\n\n{_bullets(lines)}"
+    rests_on = f"\nIt rests on this, as it was then:\n\n{_block(list(map(evidence_line, cited)))}" if cited else ""
+    return f"## Decision {plan.attempt}: {_said(describe(plan.action))}\n\n{_bullets(lines)}{rests_on}"
 
 
 def _undo_way(attempt: Attempt) -> str:
@@ -220,7 +219,7 @@ def _duty(incident: Incident) -> list[str]:
     if incident.recovery is Recovery.REMEDY:
         return [f"Nothing to keep it running. Find out what brought it there: {_said(_first_summary(incident))}"]
     if incident.recovery is Recovery.ITSELF:
-        return ["Nothing to keep it running. It came back by itself; if that repeats, find out why it went."]
+        return ["Nothing to keep it running. If it repeats, find out why it went and what brought it back."]
     if incident.escalated_at is not None:
         return [f"{_said(_capital(incident.ask))}", f"Why it waits: {_said(incident.stuck_because)}"]
     return ["Nothing yet; the incident is under way."]

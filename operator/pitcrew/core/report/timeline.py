@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from pitcrew.core.action import Seen, describe
+from pitcrew.core.evidence import Evidence
 from pitcrew.core.incident import (
     EVENT_TYPES,
     Abandoned,
@@ -84,6 +85,31 @@ def timeline(records: Iterable[Record]) -> tuple[Moment, ...]:
         for record in records
         if record.type in EVENT_TYPES
     )
+
+
+def grounds(incident: Incident, records: Iterable[Record]) -> tuple[tuple[Evidence, ...], ...]:
+    """The evidence that each attempt rests on: what it cites, out of what was gathered last before it.
+
+    Every gathering numbers its items anew. Without records only the last attempt's can be told.
+    """
+    found: list[tuple[Evidence, ...]] = []
+    gathered: tuple[Evidence, ...] = ()
+    for record in records:
+        if record.type == "EvidenceGathered" and isinstance(event := from_record(record), EvidenceGathered):
+            gathered = event.evidence
+        elif record.type == "Planned":
+            found.append(gathered)
+    last = incident.evidence if not found and incident.attempts else None
+    whole = found if last is None else [*((),) * (len(incident.attempts) - 1), last]
+    return tuple(
+        tuple(item for item in evidence if item.id in attempt.proposal.evidence)
+        for evidence, attempt in zip(whole, incident.attempts, strict=False)
+    )
+
+
+def evidence_line(item: Evidence) -> str:
+    """One item as a line of a list."""
+    return f"{item.id:<4} {item.source:<8} {item.text}" + (f"  (x{item.count})" if item.count > 1 else "")
 
 
 def spans(incident: Incident) -> Spans:

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pitcrew.core.action import describe, to_data
+from pitcrew.core.evidence import Evidence
 from pitcrew.core.incident import Attempt, Incident, UndoStand
 from pitcrew.core.permit import Permit
 from pitcrew.core.policy import Verdict
 from pitcrew.core.record import Json, Record
-from pitcrew.core.report.timeline import one_line, rendered_span, spans, timeline
+from pitcrew.core.report.timeline import evidence_line, grounds, one_line, rendered_span, spans, timeline
 from pitcrew.core.risk import Risk
 
 
@@ -29,10 +30,11 @@ class Section:
 
 def why(incident: Incident, records: Sequence[Record] = ()) -> Section:
     """The chain of one incident; `records` are its records of the journal and give the timeline."""
+    rests_on = grounds(incident, records)
     parts = [
         _evidence(incident),
         _diagnosis(incident),
-        *(_attempt(attempt) for attempt in incident.attempts),
+        *(_attempt(attempt, cited) for attempt, cited in zip(incident.attempts, rests_on, strict=False)),
         *_escalation(incident),
         *_recovery(incident),
         *_timeline(records),
@@ -99,25 +101,21 @@ def _cleaned(data: Json) -> Json:
 
 def _evidence(incident: Incident) -> Section:
     cited = {id_ for diagnosis in incident.diagnoses[:1] for id_ in diagnosis.evidence}
-    cited |= {id_ for attempt in incident.attempts for id_ in attempt.proposal.evidence}
-    lines = [
-        f"{'*' if item.id in cited else ' '} {item.id:<4}{item.source:<8} {item.text}"
-        + (f"  (x{item.count})" if item.count > 1 else "")
-        for item in incident.evidence
-    ]
-    data: list[Json] = [
-        {
-            "id": item.id,
-            "source": str(item.source),
-            "key": item.key,
-            "value": item.value,
-            "text": item.text,
-            "count": item.count,
-            "cited": item.id in cited,
-        }
-        for item in incident.evidence
-    ]
-    return _section("evidence", "Evidence (* is cited)", lines or ["none was gathered"], data)
+    lines = [f"{'*' if item.id in cited else ' '} {evidence_line(item)}" for item in incident.evidence]
+    data: list[Json] = [{**_item(item), "cited": item.id in cited} for item in incident.evidence]
+    title = "Evidence, as gathered last (* is cited by the diagnosis)"
+    return _section("evidence", title, lines or ["none was gathered"], data)
+
+
+def _item(item: Evidence) -> dict[str, Json]:
+    return {
+        "id": item.id,
+        "source": str(item.source),
+        "key": item.key,
+        "value": item.value,
+        "text": item.text,
+        "count": item.count,
+    }
 
 
 def _diagnosis(incident: Incident) -> Section:
@@ -138,9 +136,10 @@ def _diagnosis(incident: Incident) -> Section:
     return _section("diagnosis", "Diagnosis, the surest first", lines or ["none yet"], data)
 
 
-def _attempt(attempt: Attempt) -> Section:
+def _attempt(attempt: Attempt, cited: Sequence[Evidence]) -> Section:
     plan = attempt.plan
     parts = [
+        _section("evidence", "Evidence it rests on", [evidence_line(item) for item in cited], list(map(_item, cited))),
         _runbook(attempt),
         _risk(attempt.risk),
         *([_rules(attempt.verdict)] if attempt.verdict else []),
@@ -245,7 +244,7 @@ def _verification(attempt: Attempt) -> tuple[Section, ...]:
 def _undo(attempt: Attempt) -> Section:
     plan = attempt.plan
     way = describe(plan.undo) if plan.undo else f"none: {plan.irreversible}"
-    lines = [way, *([f"{attempt.undo}: {attempt.undo_detail}".rstrip(": ")] if _undo_spoke(attempt) else [])]
+    lines = [way, *_undo_came_to(attempt)]
     data: dict[str, Json] = {
         "action": dict(to_data(plan.undo)) if plan.undo else None,
         "irreversible": plan.irreversible or None,
@@ -256,9 +255,11 @@ def _undo(attempt: Attempt) -> Section:
     return _section("undo", "Undo", lines, data, *parts)
 
 
-def _undo_spoke(attempt: Attempt) -> bool:
-    helped = attempt.effective is True and attempt.undo is UndoStand.PENDING
-    return not helped and bool(attempt.undo is not UndoStand.NONE or attempt.undo_detail)
+def _undo_came_to(attempt: Attempt) -> list[str]:
+    """What became of the undo; nothing where none was needed."""
+    if attempt.effective or attempt.undo is UndoStand.NONE:
+        return []
+    return [f"{attempt.undo}: {attempt.undo_detail}".rstrip(": ")]
 
 
 def _escalation(incident: Incident) -> tuple[Section, ...]:

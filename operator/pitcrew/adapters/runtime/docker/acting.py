@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar, assert_never
 
-from docker import errors  # type: ignore[import-untyped]
+from docker import errors
 
 from pitcrew.adapters.runtime.docker import archive, commands
 from pitcrew.adapters.runtime.docker.engine import CallFailed, Engine, Session, checked, explanation, url
@@ -108,9 +108,7 @@ class DockerActuator:
     def _prepared(self, session: Session, service: HealthyService, action: Action, target_id: str, op: str) -> Trace:
         seen = find(session, service)
         if seen.container_id != target_id:
-            raise Refused(
-                f"{service.key}: the target was replaced: it is {seen.container_id[:12]}, not {target_id[:12]}"
-            )
+            raise Refused(f"{service.key}: {target_id[:12]} was replaced by {seen.container_id[:12]}")
         facts = facts_of(seen, events=(), now=_LONG_AGO, files=(), suspended=False, is_here=False)
         if reason := obstacle(action, facts):
             raise Refused(f"{service.key}: {reason}")

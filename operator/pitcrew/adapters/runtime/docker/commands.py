@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from docker import errors  # type: ignore[import-untyped]
+from docker import errors
 
 from pitcrew.adapters.runtime.docker.engine import CallFailed, Engine, Session, checked, explanation, url
 from pitcrew.adapters.runtime.docker.frames import head_of, split_frames
@@ -100,9 +100,9 @@ class Commands:
                 lambda session: start(session, exec_id, pieces, bytes_max=bytes_max), about=about, deadline_s=limit_s
             )
         except CallFailed as error:
-            if not error.late:
+            if not error.late or not error.sent:
                 raise
-            return await self._ended(facts, exec_id, _text(pieces, bytes_max))
+            return await self._ended(facts, exec_id, _text(pieces, bytes_max), bytes_max)
         except asyncio.CancelledError:
             self._left_behind[about] = exec_id
             raise
@@ -116,18 +116,18 @@ class Commands:
             await asyncio.sleep(_SETTLE_S)
         raise EngineUnavailable(f"{about[:12]}: the engine gives no exit code for a command that closed its output")
 
-    async def _ended(self, facts: RuntimeFacts, exec_id: str, output: str) -> ExecAnswer:
+    async def _ended(self, facts: RuntimeFacts, exec_id: str, output: str, bytes_max: int) -> ExecAnswer:
         about = facts.target_id
         seen = await self._engine.call(lambda session: inspect_exec(session, exec_id), about=about)
         if seen.get("Running") is not True:
+            if seen.get("ExitCode") is None:
+                raise EngineUnavailable(f"{facts.name}: the engine took the command and did not start it in time")
             return ExecAnswer(exit_code=None, output=output)
         pid = seen.get("Pid")
         if self._may_signal_host and isinstance(pid, int) and await asyncio.to_thread(end_command, pid, about):
             return ExecAnswer(exit_code=None, output=output)
         self._left_behind[about] = exec_id
-        return ExecAnswer(
-            exit_code=None, output=f"{output}\n[the command could not be ended and may still run]"[-4096:]
-        )
+        return ExecAnswer(exit_code=None, output=f"[could not be ended, may still run] {output}"[:bytes_max])
 
     async def _check_left_behind(self, facts: RuntimeFacts) -> None:
         exec_id = self._left_behind.get(facts.target_id)

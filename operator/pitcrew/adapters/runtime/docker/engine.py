@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any, TypeVar
 from urllib.parse import quote
+from weakref import WeakValueDictionary
 
 import requests
 import urllib3
-from docker import APIClient, errors  # type: ignore[import-untyped]
+from docker import APIClient, errors
 
 from pitcrew.adapters.runtime.docker.breaker import Breaker, BreakerState
 from pitcrew.adapters.runtime.docker.endpoint import Endpoint
@@ -89,7 +90,7 @@ class Engine:
         self.wire = Wire()
         self._breaker = Breaker(failures_max=breaker_failures_max, open_s=breaker_open_s, monotonic=monotonic)
         self._pool = ThreadPoolExecutor(max_workers=workers_max, thread_name_prefix="docker")
-        self._gates: dict[str, asyncio.Semaphore] = {}
+        self._gates: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._calls: set[Call] = set()
         self._lock = Lock()
         self._session: Session | None = None
@@ -130,7 +131,7 @@ class Engine:
             call.cut()
 
     async def _admitted(self, call: Call, work: Callable[[Session], T], about: str) -> T:
-        gate = self._gates.setdefault(about, asyncio.Semaphore(PER_CONTAINER_MAX))
+        gate = self._gate(about)
         await gate.acquire()
         try:
             future = asyncio.get_running_loop().run_in_executor(self._pool, self.work, call, work)
@@ -139,6 +140,12 @@ class Engine:
             raise CallFailed(f"{self._place}: closed", sent=False) from error
         future.add_done_callback(lambda done: _settle(done, gate))
         return await asyncio.shield(future)
+
+    def _gate(self, about: str) -> asyncio.Semaphore:
+        gate = self._gates.get(about)
+        if gate is None:
+            gate = self._gates[about] = asyncio.Semaphore(PER_CONTAINER_MAX)
+        return gate
 
     def work(self, call: Call, work: Callable[[Session], T]) -> T:
         """Do `work` in this very thread for `call`, with errors translated; raises what `call()` raises."""
@@ -157,7 +164,7 @@ class Engine:
         except _TROUBLE as error:
             raise self._trouble(error, call) from error
         else:
-            self._breaker.succeeded()
+            self.answered()
             return answer
         finally:
             self.wire.serve(None)
@@ -165,8 +172,9 @@ class Engine:
                 self._calls.discard(call)
 
     def answered(self) -> None:
-        """Take note, in the middle of long work, that the engine answers."""
+        """Take note that the engine answers; also said in the middle of long work."""
         self._breaker.succeeded()
+        self._late_at = None
 
     async def close(self) -> None:
         """Cut what is under way and end the workers."""

@@ -3,7 +3,7 @@
 import asyncio
 from typing import assert_never
 
-from docker import errors  # type: ignore[import-untyped]
+from docker import errors
 
 from pitcrew.adapters.runtime.docker import commands
 from pitcrew.adapters.runtime.docker.engine import Engine, Session

@@ -3,13 +3,12 @@
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import datetime
 
-from docker import errors  # type: ignore[import-untyped]
+from docker import errors
 
 from pitcrew.adapters.runtime.docker.breaker import BreakerState
 from pitcrew.adapters.runtime.docker.commands import Commands
 from pitcrew.adapters.runtime.docker.engine import CallFailed, Engine, Session, checked, explanation, url
-from pitcrew.adapters.runtime.docker.events import ending_at
-from pitcrew.adapters.runtime.docker.facts import Inspected, facts_of
+from pitcrew.adapters.runtime.docker.facts import facts_of
 from pitcrew.adapters.runtime.docker.frames import last_lines, split_frames, split_lines
 from pitcrew.adapters.runtime.docker.host import is_suspended
 from pitcrew.adapters.runtime.docker.stream import EventStream
@@ -22,13 +21,11 @@ from pitcrew.core.errors import (
     TargetAbsent,
     TargetAmbiguous,
 )
-from pitcrew.core.observation import Absent, Blind, LogLine, RuntimeEvent, RuntimeFacts, RuntimeState, Sight
+from pitcrew.core.observation import Absent, Blind, LogLine, RuntimeEvent, RuntimeFacts, Sight
 from pitcrew.core.resource import HealthyService, ServiceKey, TargetKind
 from pitcrew.ports import ExecAnswer
 
 _DETAIL_CHARS_MAX = 512
-_BEFORE_A_DEATH_S = 900.0
-"""How far before a death a kill of the same run is looked for; longer than the longest grace."""
 _CHUNK_BYTES = 64 * 1024
 
 
@@ -117,8 +114,7 @@ class DockerRuntime:
 
     def _facts(self, session: Session, service: HealthyService) -> RuntimeFacts:
         seen = find(session, service)
-        self._stream.catch_up(session)
-        self._complete_memory(session, seen)
+        self._stream.complete(session, seen)
         is_here = session.engine.is_here
         return facts_of(
             seen,
@@ -128,15 +124,6 @@ class DockerRuntime:
             suspended=is_here and is_suspended(seen.number("State", "Pid"), seen.container_id),
             is_here=is_here,
         )
-
-    def _complete_memory(self, session: Session, seen: Inspected) -> None:
-        """Ask for the events of a death that `inspect` shows and the stream has not brought."""
-        finished_at = seen.finished_at
-        if seen.state is not RuntimeState.EXITED or finished_at is None:
-            return
-        if ending_at(self._stream.memory.of_container(seen.container_id), finished_at) is None:
-            since_s = finished_at.timestamp() - _BEFORE_A_DEATH_S
-            self._stream.replay(session, since_s=since_s, container_id=seen.container_id)
 
 
 def _blind(reason: str, error: Exception) -> Blind:

@@ -11,14 +11,28 @@ from datetime import datetime
 from threading import Event, Thread
 
 import requests
-from docker import errors  # type: ignore[import-untyped]
+from docker import errors
 
 from pitcrew.adapters.runtime.docker.engine import Engine, Session, checked, url
-from pitcrew.adapters.runtime.docker.events import FILTERS, EngineEvent, EventMemory, parse_event
+from pitcrew.adapters.runtime.docker.events import (
+    CONTAINERS_MAX,
+    FILTERS,
+    EngineEvent,
+    EventMemory,
+    ending_at,
+    parse_event,
+)
+from pitcrew.adapters.runtime.docker.facts import Inspected
 from pitcrew.adapters.runtime.docker.targets import target_of
 from pitcrew.adapters.runtime.docker.wire import READ_S, Call
 from pitcrew.core.errors import Unavailable
+from pitcrew.core.observation import RuntimeState
 from pitcrew.core.resource import HealthyService, ServiceKey, TargetKind
+
+BEFORE_A_DEATH_S = 900.0
+"""How far before an end a kill of the same run is looked for; longer than the longest grace."""
+LATE_EVENT_S = 10.0
+"""How long after an end its event may still be on its way."""
 
 
 class EventStream:
@@ -47,7 +61,7 @@ class EventStream:
         self._pending: dict[ServiceKey, None] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken = asyncio.Event()
-        self._caught_up = False
+        self._completed: dict[str, tuple[str, str]] = {}
         self._closing = Event()
         self._call = Call()
         self._thread: Thread | None = None
@@ -70,15 +84,26 @@ class EventStream:
             self._woken.clear()
             await self._woken.wait()
 
-    def catch_up(self, session: Session) -> None:
-        """Ask once for what happened before; in a worker."""
-        if not self._caught_up:
-            self.replay(session, since_s=self._now().timestamp() - self._history_s)
-            self._caught_up = True
+    def complete(self, session: Session, seen: Inspected) -> None:
+        """Ask for the events of a run or of an end that `inspect` shows for the first time; in a worker.
 
-    def replay(self, session: Session, *, since_s: float, container_id: str | None = None) -> None:
-        """Remember what the engine still knows since an instant, of all containers or of one; in a worker."""
-        filters = {**FILTERS, **({"container": [container_id]} if container_id else {})}
+        The stream may be late or not followed, and what the facts say of deaths must not depend on that.
+        """
+        stamp = (seen.instance, seen.text("State", "FinishedAt"))
+        if self._completed.get(seen.container_id) == stamp:
+            return
+        now_s, finished_at = self._now().timestamp(), seen.finished_at
+        end_s = finished_at.timestamp() if finished_at is not None else now_s
+        self.replay(session, seen.container_id, since_s=min(now_s - self._history_s, end_s - BEFORE_A_DEATH_S))
+        is_told = ending_at(self.memory.of_container(seen.container_id), finished_at) is not None
+        if seen.state is not RuntimeState.EXITED or is_told or now_s - end_s > LATE_EVENT_S:
+            self._completed[seen.container_id] = stamp
+        while len(self._completed) > CONTAINERS_MAX:
+            self._completed.pop(next(iter(self._completed)), None)
+
+    def replay(self, session: Session, container_id: str, *, since_s: float) -> None:
+        """Remember what the engine still knows of a container since an instant; in a worker."""
+        filters = {**FILTERS, "container": [container_id]}
         params = {"since": f"{since_s:.9f}", "until": f"{self._now().timestamp():.9f}", "filters": json.dumps(filters)}
         response = session.client.get(url(session.client, "events"), params=params, stream=True, timeout=READ_S)
         with checked(response):

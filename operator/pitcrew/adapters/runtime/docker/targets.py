@@ -4,7 +4,7 @@ import base64
 import json
 from dataclasses import dataclass
 
-from docker import errors  # type: ignore[import-untyped]
+from docker import errors
 
 from pitcrew.adapters.runtime.docker.engine import Session, checked, url
 from pitcrew.adapters.runtime.docker.facts import Inspected

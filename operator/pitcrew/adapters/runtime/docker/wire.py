@@ -12,9 +12,9 @@ from typing import Any
 
 import requests
 import urllib3
-from docker import APIClient  # type: ignore[import-untyped]
-from docker.tls import TLSConfig  # type: ignore[import-untyped]
-from docker.transport import unixconn  # type: ignore[import-untyped]
+from docker import APIClient
+from docker.tls import TLSConfig
+from docker.transport import unixconn
 
 from pitcrew.adapters.runtime.docker.endpoint import Endpoint
 

@@ -151,7 +151,9 @@ class ProcessActuator:
             ),
             self._launch,
         )
-        seen, detail = home.await_end(trace.op, until=boot_time_s() + grace_s + self._effect_wait_s)
+        seen, detail = home.await_end(
+            trace.op, instance=trace.instance, until=boot_time_s() + grace_s + self._effect_wait_s
+        )
         match seen:
             case Seen.DONE:
                 return
@@ -200,7 +202,8 @@ class ProcessActuator:
         match action:
             case Start() | Restart():
                 home = home_of(self._state_dir, service)
-                return home.await_end(trace.op, until=boot_time_s() + self._seen_wait_s)[0]
+                until = boot_time_s() + self._seen_wait_s
+                return home.await_end(trace.op, instance=trace.instance, until=until)[0]
             case RemoveFile(path=path):
                 is_now = inside.status(_working_dir(service), path)
                 if is_now is None:

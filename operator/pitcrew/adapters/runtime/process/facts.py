@@ -24,11 +24,16 @@ def read_facts(
     *,
     target_id: str,
     main_state: str | None,
+    under_way: bool,
     files: Sequence[FileFact],
     env_names: Sequence[str],
     now: datetime,
 ) -> RuntimeFacts:
-    """The facts; `main_state` is the state letter of the living main process, None when it does not live."""
+    """The facts.
+
+    `main_state` is the state letter of the living main process, None when it does not live; `under_way` says that its
+    supervisor is at work on an operation.
+    """
     last = record["runs"][-1] if record["runs"] else None
     ran = any(not run["error"] for run in record["runs"])
     return RuntimeFacts(
@@ -36,10 +41,10 @@ def read_facts(
         target_id=target_id,
         instance=last["instance"] if last else "none",
         name=service.metadata.name,
-        state=_state(record, main_state, ran=ran),
+        state=_state(main_state, ran=ran, under_way=under_way),
         started_at=_instant(last["started_at"]) if last else None,
         finished_at=_instant(last["finished_at"]) if last and main_state is None else None,
-        exit_code=exit_code(last["code"]) if last and main_state is None else None,
+        exit_code=exit_code(last["code"]) if last and main_state is None and last["ended_by"] != "pitcrew" else None,
         error=last["error"] if last else "",
         stopped_by=_stopped_by(last) if last and main_state is None else StoppedBy.UNKNOWN,
         ever_started=ran,
@@ -76,14 +81,18 @@ def exit_code(code: int | None) -> int | None:
     return code if code is None or code >= 0 else 128 - code
 
 
-def _state(record: dict[str, Any], main_state: str | None, *, ran: bool) -> RuntimeState:
+def _state(main_state: str | None, *, ran: bool, under_way: bool) -> RuntimeState:
     if main_state is not None:
         return RuntimeState.RUNNING
+    if under_way:
+        return RuntimeState.RESTARTING
     return RuntimeState.EXITED if ran else RuntimeState.CREATED
 
 
 def _stopped_by(run: dict[str, Any]) -> StoppedBy:
-    """systemd's rule of a clean exit was applied by the shim; a half restart of our own is for us to finish."""
+    """systemd's rule of a clean exit was applied by the shim; a half restart of our own is for us to finish, and its
+    exit code, which we caused, says nothing about the service.
+    """
     match run["ended_by"]:
         case "person":
             return StoppedBy.PERSON

@@ -213,8 +213,8 @@ class Home:
     def _letter(self, op: str) -> Path:
         return self.inbox / f"{hashlib.sha256(op.encode()).hexdigest()[:32]}.json"
 
-    def await_end(self, op: str, *, until: float) -> tuple[Seen, str]:
-        """How an operation ended, read off the disk; waits until `until` (boot-time clock) while it is under way.
+    def await_end(self, op: str, *, instance: str, until: float) -> tuple[Seen, str]:
+        """How an operation for a run ended, read off the disk; waits until `until` (boot-time clock) while it goes on.
 
         The order of the looks is what makes NotDone exact: an operation moves from the inbox over `taken.json` into
         the record, and only a holder of the lock moves it.
@@ -226,6 +226,8 @@ class Home:
             entry = shim.operation(record, op)
             if entry and (verdict := _verdict(record, entry, held=held)) is not None:
                 return verdict, str(entry["detail"])
+            if entry is None and _is_forgotten(record, instance):
+                return Seen.UNKNOWN, "it is too long ago"
             if entry is None and not pending and (not held or self._holder_is_known(record)):
                 return Seen.NOT_DONE, "no supervisor took it, and none can take it any more"
             if boot_time_s() > until:
@@ -276,8 +278,13 @@ def _verdict(record: dict[str, Any], entry: dict[str, Any], *, held: bool) -> Se
     began = next((run for run in record["runs"] if run["op"] == entry["op"]), None)
     if began:
         return Seen.DONE if shim.living(began["instance"], boot) else Seen.UNKNOWN
-    runs = record["runs"]
-    return Seen.UNKNOWN if runs and shim.living(runs[-1]["instance"], boot) else Seen.NOT_DONE
+    meant_for = entry["instance"]
+    return Seen.UNKNOWN if meant_for != "none" and shim.living(meant_for, boot) else Seen.NOT_DONE
+
+
+def _is_forgotten(record: dict[str, Any], instance: str) -> bool:
+    """Whether so much happened since that an operation for this run need not be in the record any more."""
+    return len(record["ops"]) >= shim.OPS_MAX and instance not in [run["instance"] for run in record["runs"]]
 
 
 def boot_time_s() -> float:

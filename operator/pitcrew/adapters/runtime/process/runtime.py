@@ -181,6 +181,7 @@ def look_now(
         record,
         target_id=target_id_of(state_dir, service),
         main_state=main_state,
+        under_way=any(entry["state"] == "running" for entry in record["ops"]) and home.is_held(),
         files=_files(service, target.working_dir),
         env_names=tuple(target.env),
         now=now,

@@ -39,8 +39,9 @@ from typing import Any, NamedTuple, NoReturn
 
 Json = dict[str, Any]
 
-RUNS_MAX = 40
-OPS_MAX = 64
+RUNS_MAX = OPS_MAX = 40
+"""Runs and operations that are remembered. Equal, so that an operation is forgotten no later than its own run, and no
+earlier than the run it was meant for."""
 TICK_S = 1.0
 LINGER_S = 2.0
 """How long what a workload leaves behind may take to end politely after the workload itself has ended."""
@@ -211,7 +212,14 @@ class Shim:
         elif request.get("shim") not in (None, self.name):
             state, detail = "refused", "it is meant for an earlier supervisor"
         self.record["ops"].append(
-            {"op": request["op"], "verb": request["verb"], "state": state, "detail": detail, "at": time.time()}
+            {
+                "op": request["op"],
+                "verb": request["verb"],
+                "instance": request["instance"],
+                "state": state,
+                "detail": detail,
+                "at": time.time(),
+            }
         )
         self.record["shim"] = self.name
         try:

@@ -1,0 +1,257 @@
+"""The commands: their words, options and exit codes. What each does stands in the modules beside this one."""
+
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pitcrew.core.errors import InvalidInput, PitCrewError
+from pitcrew.entrypoints.cli.output import Output, say, shown
+
+GOOD, BAD_NEWS, USAGE, INPUT_INVALID, UNREADABLE = 0, 1, 2, 3, 4
+EXIT_CODES = {
+    GOOD: "done, and the answer is good",
+    BAD_NEWS: "the answer is bad news: unhealthy, a guard not armed, a chain that does not hold; or `run` failed",
+    USAGE: "the command line is wrong",
+    INPUT_INVALID: "something named or written cannot be used: a manifest, a name, a setting",
+    UNREADABLE: "the state or something else on this machine cannot be read",
+}
+EPILOG = "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
+
+app = typer.Typer(
+    name="pitcrew",
+    help="PitCrew keeps declared services healthy, under governance.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+audit_app = typer.Typer(
+    help="Check the journal, or acknowledge its damage.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(audit_app, name="audit")
+
+
+class LogFormat(StrEnum):
+    """Format of the operator's log."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+State = Annotated[
+    Path, typer.Option("--state", envvar="PITCREW_STATE", help="State directory of the operator.", show_default=True)
+]
+Format = Annotated[Output, typer.Option("--output", "-o", help="Format of the answer.")]
+JournalKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--journal-key", envvar="PITCREW_JOURNAL_KEY", help="File with the HMAC key of the journal, mode 0600."
+    ),
+]
+Runbooks = Annotated[
+    list[Path] | None,
+    typer.Option("--runbooks", metavar="DIR", help="Directory with runbooks of yours; may be repeated."),
+]
+Name = Annotated[str | None, typer.Argument(metavar="NAME", help="NAME or NAMESPACE/NAME of a service; default: all.")]
+OneName = Annotated[str, typer.Argument(metavar="NAME", help="NAME or NAMESPACE/NAME of a service.")]
+IncidentId = Annotated[str, typer.Argument(help="Id of an incident, such as victim-7.", metavar="INCIDENT")]
+STATE = Path(".pitcrew/state")
+
+
+@app.command()
+def run(
+    manifests: Annotated[
+        list[Path],
+        typer.Option("--manifests", metavar="PATH", help="Directory or file that declares services; may be repeated."),
+    ],
+    state: State = STATE,
+    runbooks: Runbooks = None,
+    journal_key: JournalKey = None,
+    log_format: Annotated[
+        LogFormat, typer.Option("--log-format", help="Format of the log on stderr.")
+    ] = LogFormat.TEXT,
+) -> None:
+    """Keep the declared services healthy, until SIGTERM or SIGINT."""
+    from pitcrew.entrypoints.embedded import main as serve
+    from pitcrew.settings import load
+
+    given: dict[str, object] = {
+        "state": state,
+        "manifests": tuple(manifests),
+        "runbooks": tuple(runbooks) if runbooks else None,
+        "journal_key": journal_key,
+    }
+    raise typer.Exit(serve(load(given), log_format=log_format.value))
+
+
+@app.command()
+def validate(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Manifests, or directories of them.")],
+) -> None:
+    """Check manifests: every problem as FILE:LINE:COLUMN: FIELD: what is wrong, what is allowed."""
+    from pitcrew.adapters.manifests.load import load
+    from pitcrew.adapters.policy.cel import check_rules
+
+    loaded = load(files, extra_checks=check_rules)
+    for problem in loaded.problems:
+        say(shown(problem))
+    if loaded.problems:
+        raise typer.Exit(INPUT_INVALID)
+    if not loaded.services:
+        say("no service is declared there; a manifest has kind: HealthyService", error=True)
+        raise typer.Exit(INPUT_INVALID)
+    for key, declared in loaded.services.items():
+        say(f"{shown(declared.file)}:{declared.line}: {shown(key)} is valid")
+
+
+@app.command()
+def get(name: Name = None, state: State = STATE, output: Format = Output.TABLE) -> None:
+    """Show services, one line each; with -o yaml the resource with its status."""
+    from pitcrew.adapters.status.text import read_status
+    from pitcrew.entrypoints.cli.names import chosen
+    from pitcrew.entrypoints.cli.services import show_services
+
+    found = chosen(read_status(_there(state) / "status"), name)
+    show_services(found, output, _now(), one=name is not None)
+
+
+@app.command()
+def events(name: Name = None, state: State = STATE, output: Format = Output.TABLE) -> None:
+    """Show the last events, oldest first."""
+    from pitcrew.adapters.status.text import read_status
+    from pitcrew.entrypoints.cli.names import chosen
+    from pitcrew.entrypoints.cli.services import show_events
+
+    show_events(chosen(read_status(_there(state) / "status"), name), output)
+
+
+@app.command()
+def status(name: OneName, state: State = STATE, output: Format = Output.TABLE) -> None:
+    """Show one service in full: conditions, probes, incident. Exit code 1 when it is unhealthy."""
+    from pitcrew.adapters.status.text import read_status
+    from pitcrew.entrypoints.cli.names import chosen
+    from pitcrew.entrypoints.cli.output import mapping
+    from pitcrew.entrypoints.cli.services import show_status
+
+    (found,) = chosen(read_status(_there(state) / "status"), name)
+    show_status(found, output, _now())
+    if mapping(found.get("status")).get("health") == "Unhealthy":
+        raise typer.Exit(BAD_NEWS)
+
+
+@app.command()
+def incidents(name: Name = None, state: State = STATE, output: Format = Output.TABLE) -> None:
+    """Show incidents, oldest first, as the journal tells them."""
+    from pitcrew.entrypoints.cli.history import show_incidents
+
+    show_incidents(_there(state), name, output)
+
+
+@app.command()
+def why(incident: IncidentId, state: State = STATE, output: Format = Output.TABLE) -> None:
+    """Show why PitCrew did what it did: evidence, diagnosis, runbook, risk, rules, permit, effect, verification."""
+    from pitcrew.entrypoints.cli.history import show_why
+
+    show_why(_there(state), incident, output)
+
+
+@app.command()
+def report(incident: IncidentId, state: State = STATE) -> None:
+    """Print the postmortem of an incident as Markdown."""
+    from pitcrew.entrypoints.cli.history import show_report
+
+    show_report(_there(state), incident)
+
+
+@app.command()
+def doctor(
+    state: State = STATE,
+    manifests: Annotated[
+        list[Path] | None,
+        typer.Option("--manifests", metavar="PATH", help="Manifests to check; default: those in the status."),
+    ] = None,
+    runbooks: Runbooks = None,
+    journal_key: JournalKey = None,
+    output: Format = Output.TABLE,
+) -> None:
+    """Show each guard as armed or not, by looking. Exit code 1 when one that should be is not."""
+    from pitcrew.entrypoints.cli.doctor import Patient, examine, show_guards
+
+    patient = Patient(
+        state=state, manifests=tuple(manifests or ()), runbooks=tuple(runbooks or ()), journal_key=journal_key
+    )
+    if not show_guards(examine(patient), output):
+        raise typer.Exit(BAD_NEWS)
+
+
+@audit_app.command("verify")
+def audit_verify(
+    state: State = STATE,
+    head: Annotated[
+        str | None,
+        typer.Option("--head", help="HASH or SEQ:HASH of a record known to have been there; default: from the status."),
+    ] = None,
+    journal_key: JournalKey = None,
+    output: Format = Output.TABLE,
+) -> None:
+    """Check the chain of the journal and name the first bad record. Exit code 1 when it does not hold."""
+    from pitcrew.entrypoints.cli.audit import verify_journal
+
+    if not verify_journal(_there(state), head, journal_key, output):
+        raise typer.Exit(BAD_NEWS)
+
+
+@audit_app.command("seal")
+def audit_seal(
+    reason: Annotated[str, typer.Option("--reason", help="Why it is acknowledged; becomes part of the journal.")],
+    state: State = STATE,
+    journal_key: JournalKey = None,
+) -> None:
+    """Acknowledge a damaged journal, so that effects go on; what is damaged is never read again."""
+    from pitcrew.entrypoints.cli.audit import seal_journal
+
+    seal_journal(_there(state), reason, journal_key)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _there(state: Path) -> Path:
+    if not state.is_dir():
+        raise InvalidInput(f"{state}: no such state directory; name that of an operator with --state or PITCREW_STATE")
+    return state
+
+
+def main() -> None:
+    """The command as installed; ends the process with a documented exit code."""
+    sys.exit(guarded(app))
+
+
+def guarded(command: Callable[[], object]) -> int:
+    """Run a command; what PitCrew raises on purpose becomes one line on stderr and an exit code."""
+    try:
+        command()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else GOOD
+    except InvalidInput as error:
+        _complain(error)
+        return INPUT_INVALID
+    except BrokenPipeError:
+        sys.stderr.close()
+        return GOOD
+    except (PitCrewError, OSError) as error:
+        _complain(error)
+        return UNREADABLE
+    return GOOD
+
+
+def _complain(error: Exception) -> None:
+    for line in str(error).splitlines() or [type(error).__name__]:
+        say(f"pitcrew: {shown(line)}", error=True)

@@ -1,0 +1,318 @@
+"""Which guards are armed, found out by looking at the real things; each that is not has its remedy beside it.
+
+Nothing is changed: no key is made, no lock is taken for longer than a look, no fragment is set aside.
+"""
+
+import asyncio
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from pitcrew.adapters.status.text import read_status
+from pitcrew.core.chain import Damage, verify
+from pitcrew.core.errors import PitCrewError
+from pitcrew.core.record import Json
+from pitcrew.entrypoints.cli.names import service_name
+from pitcrew.entrypoints.cli.output import Output, listing, mapping, say_data, say_table
+from pitcrew.entrypoints.cli.state import audited
+from pitcrew.settings import Settings, load
+
+
+class Stand(StrEnum):
+    """Where a guard stands; OFF is a choice that is told, NOT_ARMED is something to mend."""
+
+    ARMED = "armed"
+    OFF = "off"
+    NOT_ARMED = "NOT ARMED"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Guard:
+    """One guard: what was seen of it, and what to do where it is not armed."""
+
+    name: str
+    stand: Stand
+    seen: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patient:
+    """What is examined: a state directory, and what an operator would be started with."""
+
+    state: Path
+    manifests: tuple[Path, ...] = ()
+    runbooks: tuple[Path, ...] = ()
+    journal_key: Path | None = None
+
+    def settings(self) -> Settings:
+        """The settings an operator would have here. Raises InvalidInput."""
+        given: dict[str, object] = {
+            "state": self.state,
+            "manifests": self.manifests or None,
+            "runbooks": self.runbooks or None,
+            "journal_key": self.journal_key,
+        }
+        return load(given)
+
+
+def show_guards(guards: Sequence[Guard], output: Output) -> bool:
+    """Print the guards; whether none is unarmed that should be armed."""
+    if output.for_tools:
+        items: list[Json] = [
+            {"guard": one.name, "stand": one.stand.value, "seen": one.seen, "remedy": one.remedy} for one in guards
+        ]
+        say_data({"items": items}, output)
+    else:
+        rows = [[one.name, one.stand.value, f"{one.seen}. {one.remedy}".rstrip(". ")] for one in guards]
+        say_table(["GUARD", "STANDS", "SEEN"], rows)
+    return all(one.stand is not Stand.NOT_ARMED for one in guards)
+
+
+def examine(patient: Patient) -> Sequence[Guard]:
+    """Every guard, looked at now."""
+    settings = patient.settings()
+    return [guard for look in _LOOKS for guard in _looked(look, settings)]
+
+
+def _looked(look: Callable[[Settings], Iterator[Guard]], settings: Settings) -> Sequence[Guard]:
+    name = look.__name__.strip("_").replace("_", " ")
+    try:
+        return list(look(settings))
+    except (PitCrewError, OSError) as error:
+        return [Guard(name=name, stand=Stand.NOT_ARMED, seen=str(error))]
+
+
+def _armed(name: str, seen: str) -> Guard:
+    return Guard(name=name, stand=Stand.ARMED, seen=seen)
+
+
+def _off(name: str, seen: str, remedy: str = "") -> Guard:
+    return Guard(name=name, stand=Stand.OFF, seen=seen, remedy=remedy)
+
+
+def _missing(name: str, seen: str, remedy: str) -> Guard:
+    return Guard(name=name, stand=Stand.NOT_ARMED, seen=seen, remedy=remedy)
+
+
+def _state_directory(settings: Settings) -> Iterator[Guard]:
+    name, state = "state directory", settings.state
+    if not state.is_dir():
+        yield _off(name, f"{state} is not there yet", "`pitcrew run` makes it")
+        return
+    status = state.stat()
+    mode = f"{stat.S_IMODE(status.st_mode):04o}"
+    if status.st_uid != os.geteuid() or not os.access(state, os.W_OK | os.X_OK):
+        yield _missing(name, f"{state} belongs to uid {status.st_uid}, mode {mode}", "run as its owner")
+    elif status.st_mode & 0o022:
+        yield _missing(name, f"{state} can be written by others, mode {mode}", f"chmod go-w {state}")
+    else:
+        yield _armed(name, f"{state}, mode {mode}")
+
+
+def _private_directories(settings: Settings) -> Iterator[Guard]:
+    name = "private directories"
+    found = [settings.state / part for part in ("journal", "official", "mechanic", "undo", "process")]
+    there = [path for path in found if path.is_dir()]
+    open_ones = [str(path) for path in there if path.stat().st_mode & 0o077]
+    if open_ones:
+        yield _missing(name, f"open to others: {', '.join(open_ones)}", "chmod 700 them")
+    elif there:
+        yield _armed(name, f"{len(there)} of {len(found)} are there, mode 0700")
+    else:
+        yield _off(name, "none is there yet", "`pitcrew run` makes them")
+
+
+def _one_operator(settings: Settings) -> Iterator[Guard]:
+    from pitcrew.adapters.lock.state import holder
+
+    pid = holder(settings.state) if settings.state.is_dir() else None
+    if pid is None:
+        yield _off("one operator", "no operator runs here", "start it with `pitcrew run --manifests DIR`")
+    else:
+        yield _armed("one operator", f"process {pid} holds the lock")
+
+
+def _journal(settings: Settings) -> Iterator[Guard]:
+    from pitcrew.adapters.journal.disk import read_key
+    from pitcrew.adapters.lock.state import holder
+    from pitcrew.entrypoints.cli.audit import newest_head
+
+    if not (settings.state / "journal").is_dir():
+        yield _off("journal chain", "no journal yet", "`pitcrew run` begins it")
+        return
+    key = read_key(settings.journal_key) if settings.journal_key else None
+    awaited, in_use = newest_head(settings.state), holder(settings.state) is not None
+    chain = audited(settings.state, key=key, head=awaited, in_use=in_use)
+    fault = chain.fault
+    if fault is None:
+        sealed = f", {len(chain.acknowledged)} damages sealed" if chain.acknowledged else ""
+        yield _armed("journal chain", f"holds, head {chain.head.seq}:{chain.head.hash[:16]}{sealed}")
+    elif fault.damage is Damage.FRAGMENT:
+        yield _armed("journal chain", f"holds; a write was cut short at {fault.place}, and the start sets it aside")
+    else:
+        yield _missing("journal chain", str(fault), "find out why, then `pitcrew audit seal --reason ...`")
+    if key is not None:
+        yield _armed("journal key", f"{settings.journal_key}; {chain.unkeyed} records without a mac")
+    else:
+        yield _off("journal key", "none: who can write the files can write them all anew", "give --journal-key FILE")
+
+
+def _signing_key(settings: Settings) -> Iterator[Guard]:
+    name, path = "signing key", settings.state / "official" / "key"
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        yield _off(name, "none yet", "`pitcrew run` makes one")
+        return
+    mode = f"{stat.S_IMODE(status.st_mode):04o}"
+    if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
+        yield _missing(name, f"{path}: mode {mode}, uid {status.st_uid}", "own it and chmod 600 it")
+        return
+    begins = path.read_bytes()[:64].startswith(b"-----BEGIN PRIVATE KEY-----")
+    if begins:
+        yield _armed(name, f"Ed25519, {path}, mode {mode}")
+    else:
+        yield _missing(name, f"{path}: holds no private key", "move it away, and a new one is made")
+
+
+def _ledgers(settings: Settings) -> Iterator[Guard]:
+    for name, folder in (("ledger of permits", "official"), ("ledger of spent permits", "mechanic")):
+        paths = sorted((settings.state / folder).glob("*.jsonl"))
+        if not paths:
+            yield _off(name, "none yet", "it begins with the first permit")
+        for path in paths:
+            with path.open("rb") as file:
+                chain = verify((f"{path}:{number}", line) for number, line in enumerate(file, 1))
+            if chain.fault is None or chain.fault.damage is Damage.FRAGMENT:
+                yield _armed(name, f"{path}, {chain.head.seq} records, the chain holds")
+            else:
+                yield _missing(name, str(chain.fault), "restore the file")
+
+
+def _target_locks(settings: Settings) -> Iterator[Guard]:
+    from pitcrew.adapters.lock.files import FALLBACK, PREFERRED
+
+    name = "target locks"
+    places = [settings.lock_dir] if settings.lock_dir else [PREFERRED, FALLBACK]
+    there = [place for place in places if place.is_dir() and os.access(place, os.W_OK | os.X_OK)]
+    if there:
+        yield _armed(name, f"{there[0]}: two operators on this machine exclude each other")
+    else:
+        yield _off(name, f"{places[0]} is not there yet", "`pitcrew run` makes it")
+
+
+def _engine(settings: Settings) -> Iterator[Guard]:
+    from pitcrew.adapters.runtime.docker.endpoint import resolve_endpoint
+    from pitcrew.adapters.runtime.docker.engine import Engine, EngineIdentity
+
+    name = "docker engine"
+    endpoint = resolve_endpoint(os.environ, Path.home())
+
+    async def ask() -> EngineIdentity:
+        engine = Engine(endpoint, monotonic=time.monotonic, deadline_s=settings.engine_deadline_s)
+        try:
+            return await engine.identity()
+        finally:
+            await engine.close()
+
+    try:
+        identity = asyncio.run(ask())
+    except PitCrewError as error:
+        remedy = "docker targets are Unknown until it answers; process targets need none"
+        yield _off(name, f"{endpoint.url} ({endpoint.origin}): {error}", remedy)
+    else:
+        yield _armed(name, f"{endpoint.url} ({endpoint.origin}), version {identity.version}")
+
+
+def _stop(settings: Settings) -> Iterator[Guard]:
+    from pitcrew.adapters.stop.files import NAME
+
+    path = settings.state / NAME
+    if os.path.lexists(path):
+        yield Guard(name="stop", stand=Stand.OFF, seen=f"{path} is there: nothing acts", remedy="remove it to go on")
+    else:
+        yield _armed("stop", f"not ordered; `touch {path}` stops every effect")
+
+
+def _policies(settings: Settings) -> Iterator[Guard]:
+    from pitcrew.adapters.manifests.load import load as load_manifests
+    from pitcrew.adapters.policy.cel import check_rules
+
+    statuses = read_status(settings.state / "status")
+    sources = {str(mapping(mapping(one.get("status")).get("manifest")).get("source")) for one in statuses}
+    paths = settings.manifests or tuple(path for source in sorted(sources) if (path := _file_of(source)) is not None)
+    if not paths:
+        yield _off("policies", "no manifests are known here", "name them with --manifests")
+    else:
+        loaded = load_manifests(paths, extra_checks=check_rules)
+        rules = sum(len(one.service.spec.policy.rules) for one in loaded.services.values())
+        if loaded.problems:
+            seen = "; ".join(map(str, loaded.problems[:3]))
+            yield _missing("policies", seen, f"{len(loaded.problems)} problems: `pitcrew validate` names them")
+        else:
+            yield _armed("policies", f"{len(loaded.services)} services, {rules} rules in CEL, all can be used")
+    yield from _modes(statuses)
+
+
+def _file_of(source: str) -> Path | None:
+    """The file of a source such as `victim.yaml` or `victim.yaml:3`, where it is there."""
+    return next((Path(name) for name in (source, source.rpartition(":")[0]) if name and Path(name).is_file()), None)
+
+
+def _modes(statuses: Sequence[object]) -> Iterator[Guard]:
+    lax = [
+        f"{service_name(mapping(one))} {condition.get('reason')}"
+        for one in statuses
+        for condition in listing(mapping(mapping(one).get("status")).get("conditions"))
+        if condition.get("type") == "NotEnforcing"
+    ]
+    if lax:
+        yield _off("acting", f"decides and does not act: {', '.join(lax)}", "spec.policy.mode: Enforce lets it act")
+
+
+def _runbooks(settings: Settings) -> Iterator[Guard]:
+    from pitcrew.adapters.runbooks.files import BUILT_IN, RunbookFiles
+
+    found = RunbookFiles.load(settings.runbooks).runbooks()
+    mine = sum(one.origin != BUILT_IN for one in found)
+    yield _armed("runbooks", f"{len(found)} can be used, {mine} of them yours")
+
+
+def _limits(settings: Settings) -> Iterator[Guard]:
+    yield _armed(
+        "limits",
+        f"{settings.actions_everywhere_max} actions an hour on all services, {settings.acting_at_once_max} at once, "
+        f"permits for {settings.permit_ttl_s} s",
+    )
+
+
+def _models(settings: Settings) -> Iterator[Guard]:
+    yield _off("models", "none configured: rules only")
+
+
+def _separation(settings: Settings) -> Iterator[Guard]:
+    seen = "none: Driver, Official and Mechanic share one process; permits stop bugs, not a process taken over"
+    yield _off("separation", seen)
+
+
+_LOOKS = (
+    _state_directory,
+    _private_directories,
+    _one_operator,
+    _journal,
+    _signing_key,
+    _ledgers,
+    _target_locks,
+    _engine,
+    _stop,
+    _policies,
+    _runbooks,
+    _limits,
+    _models,
+    _separation,
+)
