@@ -115,9 +115,7 @@ class Desk:
     async def show(self, waits_for: str = "") -> None:
         """Write the status back."""
         now, halted = self.now(), self.halted or self.crew.halted()
-        self.shown = conditions(
-            self.service, self.watch, self.incident, waits_for, self.stale, halted, self.shown, now
-        )
+        self.shown = conditions(self.service, self.watch, self.incident, waits_for, self.stale, halted, self.shown, now)
         await self.crew.status.write(
             ServiceStatus(
                 service=self.service,
