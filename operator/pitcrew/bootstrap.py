@@ -45,11 +45,10 @@ MECHANIC = "embedded"
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """Every adapter, before it is joined with the others."""
+    """Every adapter, before it is joined with the others; `release` lets go of the state directory, last of all."""
 
-    lock: StateLock
+    release: Callable[[], None]
     journal: Journal
-    journal_files: JournalFiles
     clock: Clock
     runtimes: Mapping[TargetKind, Runtime]
     actuators: Mapping[TargetKind, Actuator]
@@ -81,8 +80,7 @@ class Operator:
         for half in halves:
             await half.close()
         self.world.locks.close()
-        self.world.journal_files.close()
-        self.world.lock.close()
+        self.world.release()
 
 
 def compose(settings: Settings) -> Operator:
@@ -124,10 +122,14 @@ def open_world(settings: Settings) -> World:
     clock = journal.clock
     locks = TargetLocks(settings.lock_dir or default_directory(), owner=f"state {state}")
     runtimes, actuators = _runtimes(settings, state, clock, locks)
+
+    def release() -> None:
+        journal.close()
+        lock.close()
+
     return World(
-        lock=lock,
+        release=release,
         journal=journal,
-        journal_files=journal,
         clock=clock,
         runtimes=runtimes,
         actuators=actuators,
