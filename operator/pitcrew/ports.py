@@ -244,7 +244,7 @@ class Ledger(Protocol):
         """
 
     def append(self, entry: Entry, at: Instant) -> Record:
-        """Add one record; it is durable when this returns, and leaves no trace when this raises, as far as the disk lets.
+        """Add one record; it is durable when this returns, and leaves no trace when this raises, where the disk lets.
 
         Raises:
             InvalidInput: the entry cannot be spelt.

@@ -143,7 +143,7 @@ def test_durations_are_told_in_the_unit_that_people_use(seconds: float | None, t
 
 
 def test_each_attempt_shows_the_evidence_of_its_own_time() -> None:
-    story = incidents.undone()
+    story = incidents.looked_at_anew()
     told = json.loads(json.dumps(section_data(why(story.now, story.records))))
     first, second, *_ = [[item["text"] for item in attempt["evidence"]] for attempt in told["attempts"]]
     assert "declared file exists: /app/broken.flag" in first

@@ -181,10 +181,12 @@ class Verified:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kept:
-    """An ineffective remedy stays in place for now, and why."""
+    """An ineffective remedy stays in place for now, and why. `builds` says that the next remedy of the same runbook
+    builds on it, so that the diagnosis stands; otherwise all is looked at anew."""
 
     type: Literal["Kept"] = "Kept"
     reason: str
+    builds: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -322,7 +324,8 @@ TRANSITIONS: Mapping[tuple[Phase | None, str], Phase] = {
     (P.ACTING, "Failed"): P.INEFFECTIVE,
     (P.VERIFYING, "Verified/True"): P.RECOVERED,
     (P.VERIFYING, "Verified/False"): P.INEFFECTIVE,
-    (P.INEFFECTIVE, "Kept"): P.DETECTED,
+    (P.INEFFECTIVE, "Kept/False"): P.DETECTED,
+    (P.INEFFECTIVE, "Kept/True"): P.DIAGNOSED,
     (P.INEFFECTIVE, "UndoPermitted"): P.UNDO_PERMITTED,
     (P.INEFFECTIVE, "UndoTurned"): P.DETECTED,
     (P.STUCK, "UndoPermitted"): P.UNDO_PERMITTED,
@@ -473,6 +476,8 @@ def signature(event: Event) -> str:
             return f"{event.type}/{seen}"
         case Verified(passed=passed):
             return f"Verified/{passed}"
+        case Kept(builds=builds):
+            return f"Kept/{builds}"
         case _:
             return event.type
 

@@ -81,9 +81,10 @@ class Verify:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Keep:
-    """Leave an ineffective remedy in place, and say why."""
+    """Leave an ineffective remedy in place, and say why; `builds` when the next remedy of its runbook builds on it."""
 
     reason: str
+    builds: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -247,7 +248,8 @@ def _from_ineffective(incident: Incident, situation: Situation) -> Step:
     if incident.to_undo is not attempt:
         return Keep(reason=f"nothing to undo: {attempt.plan.irreversible or 'the target was not changed'}")
     if attempt.proposal.undo_at_end:
-        return Keep(reason="the next remedy builds on it; it is undone only if the incident cannot be healed")
+        reason = "the next remedy builds on it; it is undone only if the incident cannot be healed"
+        return Keep(reason=reason, builds=True) if situation.deviates else _blind()
     return AskUndo(attempt=attempt) if situation.deviates else _blind()
 
 

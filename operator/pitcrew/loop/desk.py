@@ -114,10 +114,8 @@ class Desk:
 
     async def show(self, waits_for: str = "") -> None:
         """Write the status back."""
-        now = self.now()
-        self.shown = conditions(
-            self.service, self.watch, self.incident, waits_for, self.stale, self.halted, self.shown, now
-        )
+        now, halted = self.now(), self.halted or self.crew.halted()
+        self.shown = conditions(self.service, self.watch, self.incident, waits_for, self.stale, halted, self.shown, now)
         await self.crew.status.write(
             ServiceStatus(
                 service=self.service,

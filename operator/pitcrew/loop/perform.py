@@ -105,8 +105,8 @@ async def perform(step: Step, desk: Desk) -> Event | None:
             return await _look_back(desk, attempt)
         case Verify(attempt=attempt):
             return await _verify(desk, attempt)
-        case Keep(reason=reason):
-            return Kept(reason=reason)
+        case Keep(reason=reason, builds=builds):
+            return Kept(reason=reason, builds=builds)
         case AskUndo(attempt=attempt):
             return await _ask_undo(desk, attempt)
         case Undo(attempt=attempt, permit=permit):
