@@ -45,10 +45,14 @@ MECHANIC = "embedded"
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """Every adapter, before it is joined with the others; `release` lets go of the state directory, last of all."""
+    """Every adapter, before it is joined with the others; `release` lets go of the state directory, last of all.
+
+    `damage` says what is wrong with the journal, or nothing.
+    """
 
     release: Callable[[], None]
     journal: Journal
+    damage: Callable[[], object]
     clock: Clock
     runtimes: Mapping[TargetKind, Runtime]
     actuators: Mapping[TargetKind, Actuator]
@@ -130,6 +134,7 @@ def open_world(settings: Settings) -> World:
     return World(
         release=release,
         journal=journal,
+        damage=lambda: journal.damage,
         clock=clock,
         runtimes=runtimes,
         actuators=actuators,
@@ -220,6 +225,6 @@ def assemble(world: World, settings: Settings) -> Operator:
 def _halted(world: World) -> str:
     if world.stop():
         return "a person stopped PitCrew: the file STOP is in the state directory; remove it to go on"
-    if world.journal_files.damage:
-        return f"{world.journal_files.damage}; look at it, then acknowledge it with `pitcrew audit seal`"
+    if damage := world.damage():
+        return f"{damage}; look at it, then acknowledge it with `pitcrew audit seal`"
     return ""

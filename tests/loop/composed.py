@@ -203,7 +203,8 @@ class House:
     def operator(self) -> Operator:
         """A new operator on what is there, as after a start of the process."""
         records = list(self.journal.read())
-        self.clock = BootClock.after(last[0], wall=self.wall, boottime_ns=self._boottime_ns, boot_id=lambda: self.boot)
+        last = records[-1] if records else None
+        self.clock = BootClock.after(last, wall=self.wall, boottime_ns=self._boottime_ns, boot_id=lambda: self.boot)
         self.journal.clock = self.clock
         kind = self.engine.kind
         status: StatusSink = self.status
@@ -211,6 +212,7 @@ class House:
         world = World(
             release=lambda: None,
             journal=self.journal,
+            damage=lambda: "",
             clock=self.clock,
             runtimes={kind: self.runtime_of(self.engine)},
             actuators={kind: self.actuator_of(self.engine)},
