@@ -25,6 +25,7 @@ from pitcrew.ports import (
     Clock,
     HttpProber,
     Journal,
+    JournalStore,
     Ledger,
     ManifestSource,
     ReportSink,
@@ -45,14 +46,11 @@ MECHANIC = "embedded"
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """Every adapter, before it is joined with the others; `release` lets go of the state directory, last of all.
+    """Every adapter, before it is joined with the others."""
 
-    `damage` says what is wrong with the journal, or nothing.
-    """
-
-    release: Callable[[], None]
+    lock: StateLock
     journal: Journal
-    damage: Callable[[], object]
+    journal_files: JournalStore
     clock: Clock
     runtimes: Mapping[TargetKind, Runtime]
     actuators: Mapping[TargetKind, Actuator]
@@ -84,7 +82,8 @@ class Operator:
         for half in halves:
             await half.close()
         self.world.locks.close()
-        self.world.release()
+        self.world.journal_files.close()
+        self.world.lock.close()
 
 
 def compose(settings: Settings) -> Operator:
@@ -126,15 +125,10 @@ def open_world(settings: Settings) -> World:
     clock = journal.clock
     locks = TargetLocks(settings.lock_dir or default_directory(), owner=f"state {state}")
     runtimes, actuators = _runtimes(settings, state, clock, locks)
-
-    def release() -> None:
-        journal.close()
-        lock.close()
-
     return World(
-        release=release,
+        lock=lock,
         journal=journal,
-        damage=lambda: journal.damage,
+        journal_files=journal,
         clock=clock,
         runtimes=runtimes,
         actuators=actuators,
@@ -225,6 +219,6 @@ def assemble(world: World, settings: Settings) -> Operator:
 def _halted(world: World) -> str:
     if world.stop():
         return "a person stopped PitCrew: the file STOP is in the state directory; remove it to go on"
-    if damage := world.damage():
-        return f"{damage}; look at it, then acknowledge it with `pitcrew audit seal`"
+    if world.journal_files.damage:
+        return f"{world.journal_files.damage}; look at it, then acknowledge it with `pitcrew audit seal`"
     return ""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pitcrew.adapters.clock.boot import BootClock
 from pitcrew.adapters.ledger.files import LedgerFile
+from pitcrew.adapters.lock.state import StateLock
 from pitcrew.adapters.policy.cel import CelCompiler
 from pitcrew.adapters.runbooks.files import RunbookFiles
 from pitcrew.bootstrap import Operator, World, assemble
@@ -94,6 +95,7 @@ class Pen(FakeJournal):
         super().__init__(clock)
         self.after: dict[str, Hook] = {}
         self.before: dict[str, Hook] = {}
+        self.damage = ""
 
     async def append(self, entry: Entry) -> Record:
         if hook := self.before.pop(entry.type, None):
@@ -102,6 +104,13 @@ class Pen(FakeJournal):
         if hook := self.after.pop(entry.type, None):
             await hook()
         return record
+
+    async def archive(self) -> tuple[int, ...]:
+        """Nothing in memory grows old."""
+        return ()
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class StatusBoard:
@@ -210,9 +219,9 @@ class House:
         status: StatusSink = self.status
         reports: ReportSink = self.reports
         world = World(
-            release=lambda: None,
+            lock=StateLock.acquire(self.state),
             journal=self.journal,
-            damage=lambda: "",
+            journal_files=self.journal,
             clock=self.clock,
             runtimes={kind: self.runtime_of(self.engine)},
             actuators={kind: self.actuator_of(self.engine)},
