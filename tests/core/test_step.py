@@ -12,11 +12,7 @@ from hypothesis import strategies as st
 from pitcrew.adapters.runbooks.files import built_in
 from pitcrew.core.action import Action, RemoveFile, Seen, Trace
 from pitcrew.core.diagnosis import diagnose
-from pitcrew.core.evidence import gather
-from pitcrew.core.history import History
-from pitcrew.core.incident import (
-    TRANSITIONS,
-    UNDO_TRIES_MAX,
+from pitcrew.core.event import (
     Acted,
     Checked,
     Diagnosed,
@@ -25,7 +21,6 @@ from pitcrew.core.incident import (
     EvidenceGathered,
     Failed,
     Healed,
-    Incident,
     Intended,
     Judged,
     Kept,
@@ -33,7 +28,6 @@ from pitcrew.core.incident import (
     NothingToTry,
     Opened,
     Permitted,
-    Phase,
     Planned,
     Reconsidered,
     Reported,
@@ -41,11 +35,19 @@ from pitcrew.core.incident import (
     UndoIntended,
     Undone,
     UndoPermitted,
-    UndoStand,
     UndoTurned,
     Verified,
-    advance,
     signature,
+)
+from pitcrew.core.evidence import gather
+from pitcrew.core.history import History
+from pitcrew.core.incident import (
+    TRANSITIONS,
+    UNDO_TRIES_MAX,
+    Incident,
+    Phase,
+    UndoStand,
+    advance,
 )
 from pitcrew.core.observation import FileFact
 from pitcrew.core.permit import Direction, Permit

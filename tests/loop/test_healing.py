@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from pitcrew.core.incident import Phase
+from pitcrew.core.incident import (
+    Phase,
+)
 from tests.loop.composed import FLAG, House
 from tests.loop.virtual import run
 

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from pitcrew.core.incident import Attempt, Incident, Phase
+from pitcrew.core.incident import (
+    Attempt,
+    Incident,
+    Phase,
+)
 from pitcrew.core.permit import Permit
 from pitcrew.core.policy import HOLD_RECHECK_S, policy_digest
 from pitcrew.core.resource import HealthyService

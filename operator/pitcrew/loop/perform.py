@@ -14,11 +14,8 @@ from pitcrew.core.action import Irreversible, Seen, Trace, describe
 from pitcrew.core.deviation import still_deviates
 from pitcrew.core.diagnosis import diagnose
 from pitcrew.core.errors import EffectFailed, OutcomeUnknown, Refused, TargetAbsent, TargetAmbiguous, Unavailable
-from pitcrew.core.evidence import gather
-from pitcrew.core.history import summarise
-from pitcrew.core.incident import (
+from pitcrew.core.event import (
     Acted,
-    Attempt,
     Checked,
     Diagnosed,
     Escalated,
@@ -26,7 +23,6 @@ from pitcrew.core.incident import (
     EvidenceGathered,
     Failed,
     Healed,
-    Incident,
     Intended,
     Judged,
     Kept,
@@ -42,6 +38,12 @@ from pitcrew.core.incident import (
     UndoPermitted,
     UndoTurned,
     Verified,
+)
+from pitcrew.core.evidence import gather
+from pitcrew.core.history import summarise
+from pitcrew.core.incident import (
+    Attempt,
+    Incident,
 )
 from pitcrew.core.observation import LogLine, Observation, RuntimeFacts
 from pitcrew.core.permit import Permit, PermitRefused

@@ -11,7 +11,14 @@ from datetime import datetime, timedelta
 
 from pitcrew.core.deviation import deviating_since, next_probe_in_s, severity
 from pitcrew.core.errors import JournalError, PitCrewError
-from pitcrew.core.incident import TRANSITIONS, Abandoned, Impossible, Opened
+from pitcrew.core.event import (
+    Abandoned,
+    Opened,
+)
+from pitcrew.core.incident import (
+    TRANSITIONS,
+    Impossible,
+)
 from pitcrew.core.observation import RuntimeFacts
 from pitcrew.core.step import Close, Wait, next_step, situation_of
 from pitcrew.core.untrusted import clean
