@@ -201,6 +201,7 @@ class Incident:
     phase: Phase
     changed_at: datetime
     evidence: tuple[Evidence, ...] = ()
+    considered: tuple[tuple[Deviation, ...], ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     stuck_because: str = ""
@@ -286,7 +287,9 @@ def advance(incident: Incident | None, event: Event, at: datetime) -> Incident:
 def _absorb(incident: Incident, event: Event, at: datetime) -> Incident:
     match event:
         case EvidenceGathered(evidence=evidence, deviations=found):
-            return replace(incident, evidence=evidence, deviations=found or incident.deviations)
+            present = found or incident.deviations
+            considered = tuple(dict.fromkeys((*incident.considered, present)))
+            return replace(incident, evidence=evidence, deviations=present, considered=considered)
         case Diagnosed(diagnoses=diagnoses):
             return replace(incident, diagnoses=diagnoses)
         case Planned(plan=plan, proposal=proposal, risk=risk):

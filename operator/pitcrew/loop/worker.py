@@ -103,7 +103,7 @@ class Worker:
         """Take steps until the incident waits or ends; what it waits for."""
         desk = self.desk
         while desk.incident is not None and not desk.ending.is_set():
-            situation = situation_of(desk.service, desk.deviates())
+            situation = situation_of(desk.service, desk.deviates(), desk.found())
             step = next_step(desk.incident, situation, desk.now())
             if isinstance(step, Wait):
                 return step.reason
