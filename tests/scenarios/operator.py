@@ -62,6 +62,12 @@ class Operator:
         finally:
             self._process = None
 
+    def wait(self) -> int:
+        """Its exit code when it ends by itself."""
+        assert self._process is not None
+        code, self._process = self._process.wait(END_S), None
+        return code
+
     @property
     def log(self) -> str:
         """All it said so far."""
