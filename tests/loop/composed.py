@@ -230,7 +230,7 @@ class House:
             rules=CelCompiler(),
             status=status,
             reports=reports,
-            runbooks=RunbookFiles.load(()),
+            runbooks=RunbookFiles.load(self.settings.runbooks),
             manifests=self.manifests,
             locks=NoOtherOperator(),
             key=signing_key(self.official),
@@ -251,6 +251,26 @@ class House:
             operator.ending.set()
             await fleet
             await operator.close()
+
+    @asynccontextmanager
+    async def crashing(self) -> AsyncIterator[Operator]:
+        """One life of the operator, ended by a crash: each of its tasks stops where it is, and nothing is written."""
+        before = asyncio.all_tasks()
+        self.life = operator = self.operator()
+        asyncio.create_task(operator.fleet.run())
+        try:
+            yield operator
+        finally:
+            own = asyncio.all_tasks() - before
+            for task in own:
+                task.cancel()
+            await asyncio.gather(*own, return_exceptions=True)
+            operator.world.lock.close()
+
+    @staticmethod
+    async def freezes() -> None:
+        """As a hook: nothing goes on from here."""
+        await asyncio.Event().wait()
 
     async def ends_here(self) -> None:
         """As a hook: end this life now, before the loop goes one step further."""

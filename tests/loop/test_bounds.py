@@ -167,7 +167,9 @@ def test_a_ledger_that_cannot_be_trusted_lets_nothing_through(role: str, tmp_pat
         ledger.write_bytes(bytes(data))
         async with house.running():
             house.flag()
-            await house.until(lambda: len(house.incidents()) == 2 and house.incident.outcome == "Escalated")
+            await house.until(
+                lambda: len(house.incidents()) == 2 and house.incident.outcome == "Escalated", within_s=3 * 3600
+            )
             await house.passes(300)
         assert house.effects() == ["removeFile"]
         assert house.incident.stuck_because

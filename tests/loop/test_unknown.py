@@ -11,7 +11,7 @@ from tests.fakes.prober import BLIND, BROKEN, NO_ADDRESS, Said
 from tests.loop.composed import House
 from tests.loop.virtual import run
 
-NO_NAME = Said(outcome=Outcome.UNKNOWN, reason=ProbeReason.DNS, detail="our resolver does not answer")
+NO_NAME = Said(outcome=Outcome.UNKNOWN, reason=ProbeReason.NAME_NOT_RESOLVED, detail="our resolver does not answer")
 OUR_SIDE = {"descriptors": BLIND, "address": NO_ADDRESS, "names": NO_NAME}
 
 
