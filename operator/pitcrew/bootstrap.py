@@ -25,6 +25,7 @@ from pitcrew.ports import (
     Clock,
     HttpProber,
     Journal,
+    JournalStore,
     Ledger,
     ManifestSource,
     ReportSink,
@@ -49,7 +50,7 @@ class World:
 
     lock: StateLock
     journal: Journal
-    journal_files: JournalFiles
+    journal_files: JournalStore
     clock: Clock
     runtimes: Mapping[TargetKind, Runtime]
     actuators: Mapping[TargetKind, Actuator]

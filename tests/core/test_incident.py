@@ -72,7 +72,7 @@ EXTRA: tuple[Event, ...] = (
     NothingToTry(reasons=("a", "b"), ask="look"),
     Turned(reason="stopped"),
     Failed(reason="the engine said no"),
-    Kept(reason="builds on it"),
+    *(Kept(reason="why", builds=builds) for builds in (True, False)),
     UndoTurned(reason="stopped"),
     Escalated(reason="r", ask="a", policy_digest="d"),
     Reconsidered(reason="changed"),

@@ -95,7 +95,7 @@ GIVES: dict[type[Step], set[str]] = {
     Act: {"Intended", "Turned"},
     LookBack: {*OUTCOMES, "Turned"},
     Verify: {"Verified/True", "Verified/False"},
-    Keep: {"Kept"},
+    Keep: {"Kept/True", "Kept/False"},
     AskUndo: {"UndoPermitted", "UndoTurned"},
     Undo: {"UndoIntended", "UndoTurned"},
     LookBackUndo: {*UNDO_OUTCOMES, "UndoTurned"},
@@ -259,8 +259,8 @@ class World:
                 return self.rolls(*(Acted(seen=seen, detail="") for seen in reversed(Seen)))  # type: ignore[return-value]
             case Verify():
                 return Verified(passed=bool(self.rolls(self.deviates is False, False)), looks=1, detail="")
-            case Keep(reason=reason):
-                return Kept(reason=reason)
+            case Keep(reason=reason, builds=builds):
+                return Kept(reason=reason, builds=builds)
             case AskUndo(attempt=attempt):
                 permit = self.permit(attempt.plan.digest, Direction.UNDO)
                 return self.rolls(UndoPermitted(permit=permit), UndoTurned(reason="no permit"))  # type: ignore[return-value]

@@ -242,13 +242,13 @@ async def _check(desk: Desk, attempt: Attempt) -> Event | None:
 
 
 async def _act(desk: Desk, plan: Plan, permit: Permit) -> Event | None:
-    if desk.now() - desk.case.changed_at > timedelta(seconds=CHECK_FRESH_S):
-        return Turned(reason=f"the live look was more than {CHECK_FRESH_S} s ago")
-    try:
-        trace = await desk.crew.mechanic.prepare(permit, plan, desk.service)
-    except _NOT_NOW as error:
-        return Turned(reason=_text(error))
     async with desk.acting:
+        if desk.now() - desk.case.changed_at > timedelta(seconds=CHECK_FRESH_S):
+            return Turned(reason=f"the live look was more than {CHECK_FRESH_S} s ago")
+        try:
+            trace = await desk.crew.mechanic.prepare(permit, plan, desk.service)
+        except _NOT_NOW as error:
+            return Turned(reason=_text(error))
         await desk.record(Intended(trace=trace))
         try:
             await _to_the_end(desk.crew.mechanic.execute(permit, plan, desk.service, trace))
