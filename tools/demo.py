@@ -21,7 +21,16 @@ from pathlib import Path
 from typing import TypeVar
 
 from pitcrew.core.conditions import notice
-from pitcrew.core.incident import EVENT_TYPES, Incident, Phase, Recovery, advance, from_record
+from pitcrew.core.event import (
+    EVENT_TYPES,
+    from_record,
+)
+from pitcrew.core.incident import (
+    Incident,
+    Phase,
+    Recovery,
+    advance,
+)
 from pitcrew.core.record import Record, parse
 
 ROOT = Path(__file__).resolve().parent.parent

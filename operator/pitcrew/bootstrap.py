@@ -25,6 +25,7 @@ from pitcrew.ports import (
     Clock,
     HttpProber,
     Journal,
+    JournalStore,
     Ledger,
     ManifestSource,
     ReportSink,
@@ -49,7 +50,7 @@ class World:
 
     lock: StateLock
     journal: Journal
-    journal_files: JournalFiles
+    journal_files: JournalStore
     clock: Clock
     runtimes: Mapping[TargetKind, Runtime]
     actuators: Mapping[TargetKind, Actuator]
@@ -209,6 +210,15 @@ def assemble(world: World, settings: Settings) -> Operator:
         status=world.status,
         reports=world.reports,
         runbooks=world.runbooks,
+        halted=lambda: _halted(world),
     )
     ending = asyncio.Event()
     return Operator(fleet=Fleet(crew, world.manifests, ending), ending=ending, journal=world.journal, world=world)
+
+
+def _halted(world: World) -> str:
+    if world.stop():
+        return "a person stopped PitCrew: the file STOP is in the state directory; remove it to go on"
+    if world.journal_files.damage:
+        return f"{world.journal_files.damage}; look at it, then acknowledge it with `pitcrew audit seal`"
+    return ""

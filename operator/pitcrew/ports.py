@@ -170,6 +170,26 @@ class Journal(Protocol):
         ...
 
 
+class JournalStore(Protocol):
+    """What keeps a journal, for whoever opened it."""
+
+    @property
+    def damage(self) -> str:
+        """Why nothing is appended until a person seals the journal; empty when all is well."""
+        ...
+
+    async def archive(self) -> Sequence[int]:
+        """Set aside what is old enough; the numbers of the segments that moved. The chain is carried over.
+
+        Raises:
+            JournalUnwritable: they could not be moved; nothing is lost.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the files; what is durable stays."""
+
+
 class Official(Protocol):
     """Judges and permits. It holds policies, the signing key and its own ledger; without its permit nothing acts."""
 
@@ -244,7 +264,7 @@ class Ledger(Protocol):
         """
 
     def append(self, entry: Entry, at: Instant) -> Record:
-        """Add one record; it is durable when this returns, and leaves no trace when this raises, as far as the disk lets.
+        """Add one record; it is durable when this returns, and leaves no trace when this raises, where the disk lets.
 
         Raises:
             InvalidInput: the entry cannot be spelt.

@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.fakes.clock import FakeClock
+
 from pitcrew.adapters.journal.disk import Disk, read_key
 from pitcrew.adapters.journal.files import JournalFiles, Limits, audit
 from pitcrew.core.chain import Damage
 from pitcrew.core.errors import InvalidInput, JournalDamaged, JournalUnwritable
 from pitcrew.core.record import FRAGMENT_SET_ASIDE, SEALED, Entry, Instant, Record
+from tests.fakes.clock import FakeClock
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "journal-v1.jsonl"
 KEY = b"0123456789abcdef0123456789abcdef"

@@ -295,9 +295,7 @@ async def test_a_pidfile_never_replaces_a_link(world: ProcessWorld) -> None:
 
 
 @pytest.mark.parametrize(("program", "code"), [("no-such-program", 127), ("./words", 126)])
-async def test_a_command_that_cannot_run_is_an_effect_that_failed(
-    world: ProcessWorld, program: str, code: int
-) -> None:
+async def test_a_command_that_cannot_run_is_an_effect_that_failed(world: ProcessWorld, program: str, code: int) -> None:
     service = world.laid_out("alpha", command=[program])
     with pytest.raises(EffectFailed, match=program):
         await done(world, service, Start())

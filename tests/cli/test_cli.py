@@ -179,7 +179,7 @@ def test_status_tells_everything_and_is_1_while_unhealthy(state: Path) -> None:
         "victim-1",
         "waits for a person",
         "ServiceErrors",
-        "High, 76 of 100",
+        "Low, 32 of 100",
     ):
         assert told in done.stdout
     assert "did not help, undo Done" in done.stdout
@@ -223,7 +223,7 @@ def test_incidents_are_listed_from_the_journal(state: Path) -> None:
     assert line.split()[:2] == ["victim-1", "default/victim"]
     assert "ServiceErrors" in line
     (item,) = json.loads(pitcrew("incidents", "victim", "-o", "json", "--state", state).stdout)["items"]
-    assert (item["outcome"], item["attempts"]) == ("Escalated", 3)
+    assert (item["outcome"], item["attempts"]) == ("Escalated", 2)
     assert json.loads(pitcrew("incidents", "other", "-o", "json", "--state", state).stdout)["items"] == []
 
 

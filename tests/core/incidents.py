@@ -8,9 +8,7 @@ from pitcrew.adapters.runbooks.files import built_in
 from pitcrew.core.action import Action, Irreversible, Seen, Trace
 from pitcrew.core.deviation import Deviation, DeviationKind, severity
 from pitcrew.core.diagnosis import diagnose
-from pitcrew.core.evidence import Evidence, gather
-from pitcrew.core.history import History
-from pitcrew.core.incident import (
+from pitcrew.core.event import (
     Acted,
     Checked,
     Diagnosed,
@@ -18,7 +16,6 @@ from pitcrew.core.incident import (
     Event,
     EvidenceGathered,
     Healed,
-    Incident,
     Intended,
     Judged,
     Kept,
@@ -32,8 +29,13 @@ from pitcrew.core.incident import (
     Undone,
     UndoPermitted,
     Verified,
-    advance,
     to_entry,
+)
+from pitcrew.core.evidence import Evidence, gather
+from pitcrew.core.history import History
+from pitcrew.core.incident import (
+    Incident,
+    advance,
 )
 from pitcrew.core.observation import (
     EventKind,
@@ -264,13 +266,26 @@ def healed() -> Story:
 
 
 def undone() -> Story:
-    """Removing the file does not help; nothing else may be done without a person, so it is put back and handed over."""
+    """Neither removing the file nor the restart after it helps, so the file is put back and a person is asked."""
     story = Story(service=service(), seen=observed(facts(), failing(detail="SERVICE UNHEALTHY")))
     story.opens().investigates().plans().acts()
     story.verifies(passed=False, detail="httpget-0 still fails: Status 500")
-    story.happens(Kept(reason="the next remedy builds on it; it is undone only if the incident cannot be healed"))
+    kept = "the next remedy builds on it; it is undone only if the incident cannot be healed"
+    story.happens(Kept(reason=kept, builds=True))
+    story.plans().acts().verifies(passed=False, detail="httpget-0 still fails after the restart: Status 500")
+    story.happens(Kept(reason="nothing to undo: the run that ended cannot be brought back"))
     story.seen = observed(facts(files=(FileFact(path=FLAG, present=False),)), failing(detail="SERVICE UNHEALTHY"))
     return story.investigates().plans().undoes().investigates().plans().escalates()
+
+
+def looked_at_anew() -> Story:
+    """Removing the file does not help; what is seen then speaks for another cause, which asks a person."""
+    story = Story(service=service(), seen=observed(facts(), failing(detail="SERVICE UNHEALTHY")))
+    story.opens().investigates().plans().acts()
+    story.verifies(passed=False, detail="httpget-0 still fails: Status 500")
+    story.happens(Kept(reason="nothing builds on it"))
+    story.seen = observed(facts(files=(FileFact(path=FLAG, present=False),)), failing(detail="SERVICE UNHEALTHY"))
+    return story.investigates().plans()
 
 
 def self_recovered() -> Story:

@@ -52,6 +52,7 @@ def test_items_are_numbered_without_a_gap() -> None:
     assert [item.id for item in found] == [f"E{number}" for number in range(1, len(found) + 1)]
 
 
+FILES = tuple(FileFact(path=path, present=there) for path, there in ((FLAG, True), ("/b", False), ("/c", None)))
 SIGHTS: dict[str, tuple[Sight, set[tuple[str, object]]]] = {
     "running": (facts(), {("state", "Running")}),
     "died": (
@@ -76,7 +77,7 @@ SIGHTS: dict[str, tuple[Sight, set[tuple[str, object]]]] = {
         {("state", "Running"), ("engine.streak", 3)},
     ),
     "files": (
-        facts(files=(*(FileFact(path=path, present=there) for path, there in ((FLAG, True), ("/b", False), ("/c", None))),)),
+        facts(files=FILES),
         {("state", "Running"), ("file.present", FLAG)},
     ),
     "absent": (Absent(detail="no such container"), {("state", "Missing")}),

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pitcrew.core.incident import replay
+from pitcrew.core.incident import (
+    replay,
+)
 from pitcrew.core.report import postmortem, rendered_span, section_data, section_text, spans, timeline, why
 from tests.core import incidents
 from tests.core.incidents import Story
@@ -143,7 +145,7 @@ def test_durations_are_told_in_the_unit_that_people_use(seconds: float | None, t
 
 
 def test_each_attempt_shows_the_evidence_of_its_own_time() -> None:
-    story = incidents.undone()
+    story = incidents.looked_at_anew()
     told = json.loads(json.dumps(section_data(why(story.now, story.records))))
     first, second, *_ = [[item["text"] for item in attempt["evidence"]] for attempt in told["attempts"]]
     assert "declared file exists: /app/broken.flag" in first

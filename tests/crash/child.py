@@ -158,7 +158,7 @@ class Zygote:
     def _fork(self, job: Job) -> None:
         pid = os.fork()
         if pid == 0:
-            be_born(job, [self._selector.fileno(), *self._children])  # type: ignore[attr-defined]
+            be_born(job, [self._selector.fileno(), *self._children])
         handle = os.pidfd_open(pid)
         self._children[handle] = (job.name, pid)
         self._selector.register(handle, selectors.EVENT_READ)

@@ -11,22 +11,25 @@ from datetime import datetime
 from pathlib import Path
 
 from pitcrew.adapters.journal.files import audit
+from pitcrew.adapters.journal.segments import Layout, lines
 from pitcrew.adapters.ledger.files import LedgerFile
-from pitcrew.core.incident import (
+from pitcrew.core.event import (
     EVENT_TYPES,
     Intended,
     Judged,
     Permitted,
-    Phase,
     Planned,
     UndoIntended,
     UndoPermitted,
     from_record,
+)
+from pitcrew.core.incident import (
+    Phase,
     replay_all,
 )
 from pitcrew.core.permit import Direction
 from pitcrew.core.policy import Effect
-from pitcrew.core.record import Record
+from pitcrew.core.record import FRAGMENT_SET_ASIDE, Record, parse
 from pitcrew.mechanic.spent import SPENT, End, Uses
 
 
@@ -39,6 +42,8 @@ class Ending:
     """How a story ended: for users, on disk, in the books, and what was done to the workload on the way."""
 
     answer: int
+    health: str
+    reports: tuple[str, ...]
     files: tuple[str, ...]
     incidents: tuple[str, ...]
     effects: tuple[tuple[str, int], ...]
@@ -65,13 +70,18 @@ def at_death(records: Sequence[Record], witnessed: Counter[str]) -> Iterator[str
         yield f"{dict(witnessed)} happened with {intents} intents in the journal when it was killed"
 
 
-def at_the_end(state: Path, head: str | None, witnessed: Counter[str]) -> Iterator[str]:
-    """What must hold of journal and ledgers; `head` is the last record that was durable when it was killed."""
+def at_the_end(state: Path, head: str | None, torn: int, witnessed: Counter[str]) -> Iterator[str]:
+    """What must hold of journal and ledgers.
+
+    `head` is the last record that was durable at the last kill, `torn` how many writes of the journal were cut short.
+    """
     chain = audit(state / "journal", head=head)
     if chain.fault is not None:
         yield f"journal: {chain.fault}"
         return
     records = _journal(state)
+    if (told := sum(record.type == FRAGMENT_SET_ASIDE for record in records)) != torn:
+        yield f"{torn} writes of the journal were cut short, and it tells of {told}"
     issued = {str(record.data["serial"]): record.at for record in LedgerFile(path=_permits(state)).read()}
     used = LedgerFile(path=state / "mechanic" / "spent.jsonl").read()
     intended = dict(_intents(records))
@@ -85,9 +95,6 @@ def _permits(state: Path) -> Path:
 
 
 def _journal(state: Path) -> Sequence[Record]:
-    from pitcrew.adapters.journal.segments import Layout, lines
-    from pitcrew.core.record import parse
-
     return [parse(line) for _, line in lines(Layout(directory=state / "journal"))]
 
 

@@ -184,6 +184,9 @@ class KillableActuator:
     async def seen(self, service: HealthyService, action: Action, trace: Trace) -> Seen:
         return await self._inner.seen(service, action, trace)
 
+    async def close(self) -> None:
+        await self._inner.close()
+
 
 def half(line: bytes) -> bytes:
     """What a power cut in the middle of a write leaves."""

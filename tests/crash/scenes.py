@@ -11,9 +11,11 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import yaml
 
 from pitcrew.adapters.runtime.process import shim
 from pitcrew.core.record import Record, parse
@@ -38,18 +40,24 @@ ANSWER_S = 10.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Story:
-    """One fault: whether the workload runs, has its flag, and is ill for a reason that no remedy reaches."""
+    """One fault: whether the workload runs, has its flag, is ill for a reason that no remedy reaches, or is tired (ill
+    until it is restarted)."""
 
     name: str
     running: bool = True
     flagged: bool = False
     sick: bool = False
+    tired: bool = False
+
+    def __str__(self) -> str:
+        return self.name
 
 
 STARTING = Story(name="starting", running=False)
 HEALING = Story(name="healing", flagged=True)
 UNDOING = Story(name="undoing", flagged=True, sick=True)
-STORIES = (STARTING, HEALING, UNDOING)
+RESTARTING = Story(name="restarting", tired=True)
+STORIES = (STARTING, HEALING, UNDOING, RESTARTING)
 
 
 class Scene(abc.ABC):
@@ -59,15 +67,16 @@ class Scene(abc.ABC):
         self.story = story
         self.root = Path(tempfile.mkdtemp(prefix="crash-"))
         self.state = self.root / "state"
-        self.notes = self.root / "notes"
         self.said = self.root / "said"
-        self.notes.touch()
         for path in (self.state, self.root / "manifests"):
             path.mkdir(mode=0o700)
 
-    def declare(self, target: dict[str, object], port: int, flag: str) -> None:
+    def declare(self, target: Mapping[str, object], port: int, flag: str) -> None:
         """Write the manifest; JSON is YAML."""
         probe = {"httpGet": {"path": "/health", "port": port}, "periodSeconds": 1, "timeoutSeconds": 10}
+        actions: dict[str, object] = {"start": {}, "removeFile": {"paths": [flag]}}
+        if self.story.tired:
+            actions["restart"] = {"gracePeriodSeconds": 1}
         manifest = {
             "apiVersion": "pitcrew.dev/v1alpha1",
             "kind": "HealthyService",
@@ -75,7 +84,7 @@ class Scene(abc.ABC):
             "spec": {
                 "target": target,
                 "probes": [{**probe, "failureThreshold": 1}],
-                "remediation": {"actions": {"start": {}, "removeFile": {"paths": [flag]}}, "verifyFor": "1s"},
+                "remediation": {"actions": actions, "verifyFor": "1s"},
                 "policy": {"autoUpTo": "High"},
             },
         }
@@ -88,7 +97,7 @@ class Scene(abc.ABC):
             state=self.state,
             manifests=self.root / "manifests",
             locks=self.root / "locks",
-            notes=self.notes,
+            notes=self._notes(life),
             log=self.said,
             kill=kill,
             bug=bug,
@@ -97,10 +106,12 @@ class Scene(abc.ABC):
 
     docker_host = ""
 
-    @property
-    def noted(self) -> Sequence[str]:
-        """The points of all lives so far."""
-        return self.notes.read_text().splitlines()
+    def _notes(self, life: int) -> Path:
+        return self.root / f"notes-{life}"
+
+    def noted(self, life: int) -> Sequence[str]:
+        """The points that one operator came to, and its death."""
+        return self._notes(life).read_text().splitlines() if self._notes(life).exists() else ()
 
     @property
     def records(self) -> Sequence[Record]:
@@ -113,18 +124,22 @@ class Scene(abc.ABC):
     def wait_until_quiet(self, child: Child) -> None:
         """Until nothing more is to be done, and stayed so. Raises: Violation when that does not come."""
         deadline = time.monotonic() + QUIET_WITHIN_S
-        turns: set[int] = set()
-        while len(turns) <= QUIET_TURNS:
+        turns, before = 0, self._turn()
+        while turns < QUIET_TURNS:
             if child.ended.done():
                 raise Violation(f"the operator ended by itself with {child.wait(0)}:\n{self.last_words}")
             if time.monotonic() > deadline:
                 raise Violation(f"nothing came to an end in {QUIET_WITHIN_S:g} s:\n{self.last_words}")
-            turns = turns | self._turn() if is_quiet(self.records) else set()
+            if (now := self._turn()) != before:
+                turns, before = turns + 1 if is_quiet(self.records) else 0, now
             time.sleep(PAUSE_S)
 
-    def _turn(self) -> set[int]:
-        status = self.state / "status" / f"default.{NAME}.yaml"
-        return {status.stat().st_mtime_ns} if status.exists() else set()
+    @property
+    def _status(self) -> Path:
+        return self.state / "status" / f"default.{NAME}.yaml"
+
+    def _turn(self) -> int:
+        return self._status.stat().st_mtime_ns if self._status.exists() else 0
 
     @property
     def last_words(self) -> str:
@@ -133,8 +148,11 @@ class Scene(abc.ABC):
 
     def ending(self) -> Ending:
         """How the world stands, and what was done to it."""
+        status = yaml.safe_load(self._status.read_text())["status"]
         return Ending(
             answer=self.answer(),
+            health=status["health"],
+            reports=tuple(sorted(path.name for path in (self.state / "reports").iterdir() if path.stat().st_size)),
             files=self.files(),
             incidents=incidents_in(self.records),
             effects=tuple(sorted(self.witnessed().items())),
@@ -190,12 +208,22 @@ class ProcessScene(Scene):
         self.declare(target, self._number, FLAG)
 
     @property
+    def _mood(self) -> list[str]:
+        return ["tired"] if self.story.tired else []
+
+    @property
     def _command(self) -> list[str]:
-        return [sys.executable, "-I", "-S", workload.__file__, str(self._number), str(self._log)]
+        return [sys.executable, "-I", "-S", workload.__file__, str(self._number), str(self._log), *self._mood]
 
     def _start(self) -> "subprocess.Popen[bytes]":
         """Start it under its supervisor, as somebody did before this story began."""
-        spec = {"argv": self._command, "cwd": str(self._work), "env": {}, "pid_file": None, "log_bytes_max": 100_000}
+        spec: shim.Json = {
+            "argv": self._command,
+            "cwd": str(self._work),
+            "env": {},
+            "pid_file": None,
+            "log_bytes_max": 100_000,
+        }
         shim.write_json(str(self._home / "spec.json"), spec)
         argv = [sys.executable, "-I", "-S", shim.__file__, str(self._home)]
         started = subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True)

@@ -2,17 +2,41 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from signal import SIGKILL
+from typing import TypeAlias
 
 from tests.crash import oracle
 from tests.crash.child import Bug
 from tests.crash.nursery import Nursery
 from tests.crash.oracle import Ending, Violation
-from tests.crash.points import Kill, Point
-from tests.crash.scenes import Scene
+from tests.crash.points import Kill, Point, Position
+from tests.crash.scenes import Scene, Story
 
 DIES_WITHIN_S = 90.0
+
+Kills: TypeAlias = tuple[Kill, ...]
+"""One death for each life but the last."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """A story: the points of its last life, in order, and its ending, or what was broken."""
+
+    kills: Kills = ()
+    points: tuple[Point, ...] = ()
+    ending: Ending | None = None
+    violations: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        broken = "\n".join(f"  - {each}" for each in self.violations)
+        return f"killed {', then '.join(map(str, self.kills)) or 'never'}:\n{broken}"
+
+    def must_end(self) -> Ending:
+        """Its ending. Raises: Violation when there is none."""
+        if self.ending is None:
+            raise Violation(str(self))
+        return self.ending
 
 
 @dataclass(kw_only=True)
@@ -24,6 +48,14 @@ class Tally:
     doubled_effects: int = 0
     lost_incidents: int = 0
 
+    def add(self, story: Story, on: str, expected: Ending, told: Iterable[Told]) -> None:
+        """Count the kills of one story; a story without an ending has lost what it should have ended with."""
+        for one in told:
+            self.kills += len(one.kills)
+            self.points |= {(f"{on} {story.name}", kill.point) for kill in one.kills[:1]}
+            self.doubled_effects += oracle.doubled(expected, one.ending) if one.ending else 0
+            self.lost_incidents += oracle.lost(expected, one.ending) if one.ending else len(expected.incidents)
+
     def __str__(self) -> str:
         return (
             f"crash suite: {self.kills} kills at {len(self.points)} points: "
@@ -32,77 +64,65 @@ class Tally:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
-    """What the oracle says of one kill."""
-
-    kill: Kill
-    violations: tuple[str, ...]
-    ending: Ending | None
-
-    def __str__(self) -> str:
-        return f"killed {self.kill}:\n" + "\n".join(f"  - {each}" for each in self.violations)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Suite:
-    """Plays one story on scenes that `stage` makes, with a bug put back if one is named."""
+    """Plays a story on scenes that `stage` makes, with a bug put back if one is named."""
 
     nursery: Nursery
     stage: Callable[[], Scene]
-    at_once: int
+    side_by_side: ThreadPoolExecutor
     bug: Bug = Bug.NONE
 
-    def without_a_kill(self) -> tuple[Sequence[Point], Ending]:
-        """The points of the story, in order, and its ending; the oracle's rules hold for it as well."""
+    def with_bug(self, bug: Bug) -> "Suite":
+        """The same story on an operator with this bug put back."""
+        return replace(self, bug=bug)
+
+    def without_a_kill(self) -> Told:
+        """The story as it goes by itself."""
+        return self.side_by_side.submit(self._tell, (), None).result()
+
+    def with_kills(self, kills: Iterable[Kills], expected: Ending) -> Sequence[Told]:
+        """The story once for each of the kills, on worlds of their own, compared with how it ends without."""
+        return list(self.side_by_side.map(lambda each: self._tell(each, expected), kills))
+
+    def _tell(self, kills: Kills, expected: Ending | None) -> Told:
         scene = self.stage()
         try:
-            self._live_on(scene, 0, None)
-            return tuple(_points(scene.noted)), scene.ending()
-        finally:
-            scene.close()
-
-    def with_kills(self, kills: Iterable[Kill], expected: Ending) -> Sequence[Found]:
-        """Each kill on a fresh world, and what was broken by it."""
-        with ThreadPoolExecutor(self.at_once) as side_by_side:
-            return list(side_by_side.map(lambda kill: self._with_kill(kill, expected), kills))
-
-    def _with_kill(self, kill: Kill, expected: Ending) -> Found:
-        scene = self.stage()
-        try:
-            self._die(scene, kill)
-            ending = self._go_on(scene)
-            return Found(kill=kill, violations=tuple(oracle.differences(expected, ending)), ending=ending)
+            head = None
+            for life, kill in enumerate(kills):
+                head = self._die(scene, life, kill) or head
+            self._live_on(scene, kills, head)
+            ending, points = scene.ending(), tuple(_points(scene.noted(len(kills))))
         except Violation as violation:
-            return Found(kill=kill, violations=(str(violation),), ending=None)
+            return Told(kills=kills, violations=(str(violation),))
         finally:
             scene.close()
+        broken = tuple(oracle.differences(expected, ending)) if expected else ()
+        return Told(kills=kills, points=points, ending=ending, violations=broken)
 
-    def _die(self, scene: Scene, kill: Kill) -> None:
-        child = self.nursery.start(scene.job(0, kill, self.bug))
+    def _die(self, scene: Scene, life: int, kill: Kill) -> str | None:
+        """One life up to its kill; the hash of the last record on the disk then."""
+        child = self.nursery.start(scene.job(life, kill, self.bug))
         try:
             code = child.wait(DIES_WITHIN_S)
         except TimeoutError:
             child.kill()
-            raise Violation(f"the point was not reached in {DIES_WITHIN_S:g} s:\n{scene.last_words}") from None
-        if code != -SIGKILL or scene.noted[-1] != f"killed {kill}":
-            raise Violation(f"ended with {code} after {scene.noted[-1]!r} instead of there:\n{scene.last_words}")
+            raise Violation(f"{kill} was not reached in {DIES_WITHIN_S:g} s:\n{scene.last_words}") from None
+        if code != -SIGKILL or scene.noted(life)[-1:] != [f"killed {kill}"]:
+            raise Violation(f"ended with {code} instead of by the kill {kill}:\n{scene.last_words}")
+        records = scene.records
+        _require(oracle.at_death(records, scene.witnessed()))
+        return records[-1].hash if records else None
 
-    def _go_on(self, scene: Scene) -> Ending:
-        """What is left on disk is looked at, then the next operator goes on from it."""
-        records, witnessed = scene.records, scene.witnessed()
-        _require(oracle.at_death(records, witnessed))
-        self._live_on(scene, 1, records[-1].hash if records else None)
-        return scene.ending()
-
-    def _live_on(self, scene: Scene, life: int, head: str | None) -> None:
-        child = self.nursery.start(scene.job(life, None, self.bug))
+    def _live_on(self, scene: Scene, kills: Kills, head: str | None) -> None:
+        child = self.nursery.start(scene.job(len(kills), None, self.bug))
         try:
             scene.wait_until_quiet(child)
             if code := child.ask_to_end():
                 raise Violation(f"the operator ended with {code}:\n{scene.last_words}")
         finally:
             child.kill()
-        _require(oracle.at_the_end(scene.state, head, scene.witnessed()))
+        torn = sum(kill.position is Position.TORN and kill.point.place.startswith("journal:") for kill in kills)
+        _require(oracle.at_the_end(scene.state, head, torn, scene.witnessed()))
 
 
 def _require(violations: Iterable[str]) -> None:

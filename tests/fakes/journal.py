@@ -15,6 +15,7 @@ class FakeJournal:
         self.clock = clock
         self.lines: list[bytes] = []
         self.refuse_with: JournalError | None = None
+        self._verified: tuple[tuple[int, bytes], Head] | None = None
 
     async def append(self, entry: Entry) -> Record:
         if entry.type == SEALED:
@@ -31,4 +32,7 @@ class FakeJournal:
 
     @property
     def head(self) -> Head:
-        return verify(("memory", line) for line in self.lines).head
+        state = (len(self.lines), self.lines[-1] if self.lines else b"")
+        if self._verified is None or self._verified[0] != state:
+            self._verified = state, verify(("memory", line) for line in self.lines).head
+        return self._verified[1]

@@ -183,6 +183,9 @@ class FakeActuator:
                 assert_never(action)
         return Seen.DONE if is_done else Seen.NOT_DONE
 
+    async def close(self) -> None:
+        """Nothing is held."""
+
     def _by_id(self, target_id: str) -> FakeTarget | None:
         return next((each for each in self._engine.targets.values() if each.target_id == target_id), None)
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import docker  # type: ignore[import-untyped]
+import docker
 
 from pitcrew.adapters.lock.files import TargetLocks
 from pitcrew.adapters.runtime.docker.acting import DockerActuator

@@ -18,7 +18,7 @@ from pitcrew.adapters.runtime.process import ProcessActuator, ProcessRuntime, sh
 from pitcrew.core.resource import HealthyService
 from tests.waiting import eventually
 
-WORKLOAD = ["sh", "-c", 'echo $$ >> starts; exec tail -q -n +1 -F words']
+WORKLOAD = ["sh", "-c", "echo $$ >> starts; exec tail -q -n +1 -F words"]
 
 
 def now() -> datetime:

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.fakes.clock import FakeClock
-from tests.fakes.journal import FakeJournal
+
 from pitcrew.adapters.journal.files import JournalFiles
 from pitcrew.core.errors import InvalidInput
 from pitcrew.core.record import GENESIS, SEALED, Entry, Head
 from pitcrew.ports import Journal
+from tests.fakes.clock import FakeClock
+from tests.fakes.journal import FakeJournal
 
 
 @pytest.fixture(params=["fake", "files"])

@@ -1,6 +1,5 @@
 """`Runtime` on the fake and on Docker."""
 
-
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4

@@ -130,10 +130,12 @@ class Operator:
     def wait_until_escalated(self, after: int = 0) -> Status:
         """Until an incident with a number above `after` waits for a person, and its report is written."""
         return self.wait_for(
-            lambda seen: seen["incident"]
-            and number(seen["incident"]) > after
-            and seen["incident"]["phase"] == "Escalated"
-            and seen["incident"]["report"],
+            lambda seen: (
+                seen["incident"]
+                and number(seen["incident"]) > after
+                and seen["incident"]["phase"] == "Escalated"
+                and seen["incident"]["report"]
+            ),
             "an escalated incident",
         )
 

@@ -114,7 +114,7 @@ def propose(
     reasons: list[str] = []
     for match in matches:
         for remedy in match.runbook.head.remedies:
-            bound = _bind(remedy, service, evidence)
+            bound = _bind(remedy, service, evidence, tried)
             reason = bound if isinstance(bound, str) else _unfit(bound, sight, evidence, leading, match, tried)
             if isinstance(bound, str) or reason:
                 reasons.append(f"{match.runbook.head.id}: {remedy.action}: {reason}")
@@ -138,7 +138,9 @@ def _proposal(action: Action, remedy: Remedy, match: Match, leading: Diagnosis) 
     )
 
 
-def _bind(remedy: Remedy, service: HealthyService, evidence: Sequence[Evidence]) -> Action | str:
+def _bind(
+    remedy: Remedy, service: HealthyService, evidence: Sequence[Evidence], tried: Sequence[Action]
+) -> Action | str:
     """The remedy as an action with its parameters from the service's declaration, or why it cannot be."""
     declared: Actions = service.spec.remediation.actions
     match remedy.action:
@@ -151,8 +153,11 @@ def _bind(remedy: Remedy, service: HealthyService, evidence: Sequence[Evidence])
             if declared.remove_file is None:
                 return "the service does not declare it"
             present = [item.value for item in evidence if item.key == "file.present" and item.source is Source.RUNTIME]
-            paths = [path for path in declared.remove_file.paths if path in present]
-            return RemoveFile(path=paths[0]) if paths else "none of the declared files exists"
+            files = [RemoveFile(path=path) for path in declared.remove_file.paths if path in present]
+            untried = [file for file in files if file not in tried]
+            if untried:
+                return untried[0]
+            return files[0] if files else "none of the declared files exists"
 
 
 def _unfit(

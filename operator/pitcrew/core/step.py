@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from pitcrew.core.incident import Attempt, Incident, Phase
+from pitcrew.core.deviation import Deviation
+from pitcrew.core.incident import (
+    Attempt,
+    Incident,
+    Phase,
+)
 from pitcrew.core.permit import Permit
 from pitcrew.core.policy import HOLD_RECHECK_S, policy_digest
 from pitcrew.core.resource import HealthyService
@@ -15,10 +20,11 @@ from pitcrew.core.resource import HealthyService
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Situation:
-    """What the loop sees now: whether the incident's deviations are still there (None: cannot be told)."""
+    """What the loop sees now: whether the service deviates (None: cannot be told), and how."""
 
     deviates: bool | None
     policy_digest: str
+    found: tuple[Deviation, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,9 +87,10 @@ class Verify:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Keep:
-    """Leave an ineffective remedy in place, and say why."""
+    """Leave an ineffective remedy in place, and say why; `builds` when the next remedy of its runbook builds on it."""
 
     reason: str
+    builds: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,9 +176,9 @@ Step = (
 )
 
 
-def situation_of(service: HealthyService, deviates: bool | None) -> Situation:
+def situation_of(service: HealthyService, deviates: bool | None, found: tuple[Deviation, ...] = ()) -> Situation:
     """The situation of a service as declared now."""
-    return Situation(deviates=deviates, policy_digest=policy_digest(service))
+    return Situation(deviates=deviates, policy_digest=policy_digest(service), found=found)
 
 
 def next_step(incident: Incident, situation: Situation, now: datetime) -> Step:
@@ -247,7 +254,8 @@ def _from_ineffective(incident: Incident, situation: Situation) -> Step:
     if incident.to_undo is not attempt:
         return Keep(reason=f"nothing to undo: {attempt.plan.irreversible or 'the target was not changed'}")
     if attempt.proposal.undo_at_end:
-        return Keep(reason="the next remedy builds on it; it is undone only if the incident cannot be healed")
+        reason = "the next remedy builds on it; it is undone only if the incident cannot be healed"
+        return Keep(reason=reason, builds=True) if situation.deviates else _blind()
     return AskUndo(attempt=attempt) if situation.deviates else _blind()
 
 
@@ -284,4 +292,6 @@ def _from_escalated(incident: Incident, situation: Situation) -> Step:
         return NoteHealed()
     if situation.deviates and incident.escalated_under != situation.policy_digest:
         return Reconsider(reason="the declaration changed")
+    if situation.deviates and situation.found and situation.found not in incident.considered:
+        return Reconsider(reason=f"it deviates in another way now: {', '.join(map(str, situation.found))}")
     return Wait(reason=f"waits for a person: {incident.stuck_because}")

@@ -6,13 +6,16 @@ import logging
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from pitcrew.bootstrap import Operator, compose
-from pitcrew.core.errors import PitCrewError
+from pitcrew.core.errors import JournalError, PitCrewError
 from pitcrew.core.untrusted import printable
 from pitcrew.settings import Settings
 
+ARCHIVE_EVERY_S = 86_400
+"""Seconds between two looks for old segments; a segment lives at least a day."""
 _FIELDS = ("service", "incident", "reason", "seq", "hash", "text")
 _log = logging.getLogger("pitcrew")
 
@@ -34,13 +37,26 @@ async def _serve(settings: Settings, build: Callable[[Settings], Operator]) -> i
         loop.add_signal_handler(sign, operator.ending.set)
     head = operator.journal.head
     _log.info("operator started", extra={"seq": head.seq, "hash": head.hash, "text": f"state {settings.state}"})
+    archiving = asyncio.create_task(_archive_daily(operator))
     try:
         await operator.fleet.run()
     finally:
+        await archiving
         head = operator.journal.head
         await operator.close()
         _log.info("operator ended", extra={"seq": head.seq, "hash": head.hash})
     return 0
+
+
+async def _archive_daily(operator: Operator) -> None:
+    """Compress old segments of the journal now and then; what fails is tried again the next day."""
+    while not operator.ending.is_set():
+        try:
+            await operator.world.journal_files.archive()
+        except JournalError as error:
+            _log.error("journal not archived", extra={"text": str(error)})
+        with suppress(TimeoutError):
+            await asyncio.wait_for(operator.ending.wait(), ARCHIVE_EVERY_S)
 
 
 class _Line(logging.Formatter):

@@ -1,6 +1,6 @@
 """Everything the loop needs of the world, in one frozen bundle."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pitcrew.core.resource import TargetKind
@@ -32,3 +32,5 @@ class Crew:
     status: StatusSink
     reports: ReportSink
     runbooks: RunbookSource
+    halted: Callable[[], str]
+    """Why no effect is possible at all now (a person's stop, a damaged journal), for people; empty while it is."""

@@ -4,6 +4,7 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeAlias
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -15,6 +16,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from pitcrew.core.errors import InvalidInput
+
+SigningKey: TypeAlias = Ed25519PrivateKey
+"""What only the Official holds; others name it to pass it on."""
 
 KEY = "key"
 PUBLIC_KEY = "key.pub"

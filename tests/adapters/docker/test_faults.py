@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-import docker  # type: ignore[import-untyped]
+import docker
 import pytest
 
 from pitcrew.core.errors import Refused

@@ -22,9 +22,7 @@ END = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 def exited(policy: str, *, exit_code: int = 1, retries_max: int = 0, restarts: int = 0) -> Inspected:
     state = {"Status": "exited", "ExitCode": exit_code, "FinishedAt": "2026-05-01T12:00:00.5Z", "StartedAt": "x"}
     policy_data = {"Name": policy, "MaximumRetryCount": retries_max}
-    return Inspected(
-        document={"State": state, "HostConfig": {"RestartPolicy": policy_data}, "RestartCount": restarts}
-    )
+    return Inspected(document={"State": state, "HostConfig": {"RestartPolicy": policy_data}, "RestartCount": restarts})
 
 
 def event(action: str, seconds: float, **fields: Any) -> EngineEvent:

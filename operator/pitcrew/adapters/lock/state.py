@@ -27,7 +27,8 @@ class StateLock:
             holder = os.pread(descriptor, 64, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(descriptor)
             raise InvalidInput(
-                f"{state}: another operator (process {holder}) uses this state directory; stop it or name another --state"
+                f"{state}: another operator (process {holder}) uses this state directory; "
+                "stop it or name another --state"
             ) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

@@ -75,9 +75,7 @@ def _of_context(config: Path, name: str) -> Endpoint:
         raise InvalidInput(f"{meta}: no Endpoints.docker.Host; recreate the context {name[:64]!r} or set DOCKER_HOST")
     tls = config / "contexts" / "tls" / place / "docker"
     skip = isinstance(docker, dict) and docker.get("SkipTLSVerify") is True
-    return Endpoint(
-        url=host, origin=f"context {name[:64]}", tls_dir=tls if tls.is_dir() else None, tls_verify=not skip
-    )
+    return Endpoint(url=host, origin=f"context {name[:64]}", tls_dir=tls if tls.is_dir() else None, tls_verify=not skip)
 
 
 def _document(path: Path, *, missing_ok: bool = False) -> dict[str, object]:

@@ -1,0 +1,298 @@
+"""The incident machine: the table is the whole of it, the journal gives it back, and no incident is lost in it."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pitcrew.core.action import Seen, Start
+from pitcrew.core.diagnosis import Cause
+from pitcrew.core.event import (
+    EVENT_TYPES,
+    Abandoned,
+    Acted,
+    Checked,
+    Escalated,
+    Event,
+    EvidenceGathered,
+    Failed,
+    Healed,
+    Judged,
+    Kept,
+    Live,
+    NothingToTry,
+    Reconsidered,
+    Reported,
+    Turned,
+    Undone,
+    UndoTurned,
+    Verified,
+    from_record,
+    signature,
+    to_entry,
+)
+from pitcrew.core.evidence import Evidence, Source
+from pitcrew.core.incident import (
+    TRANSITIONS,
+    UNDO_TRIES_MAX,
+    Impossible,
+    Incident,
+    Phase,
+    Recovery,
+    UndoStand,
+    advance,
+    replay,
+    replay_all,
+)
+from pitcrew.core.policy import Effect, Ruling, Verdict
+from pitcrew.core.record import Head, Instant, canonical, parse, seal
+from tests.core.incidents import Story, denied, healed, self_recovered, undone
+from tests.core.scene import T0, at
+
+SIGNATURES = frozenset(what for _, what in TRANSITIONS)
+
+
+def verdict(effect: Effect) -> Verdict:
+    ruling = Ruling(rule="ladder", effect=effect, message="because", until=at(60))
+    return Verdict(effect=effect, rulings=(ruling,), policy_digest="d", until=at(60) if effect is Effect.HOLD else None)
+
+
+def _told(*stories: Story) -> Iterable[Event]:
+    return (from_record(record) for story in stories for record in story.records)
+
+
+EXTRA: tuple[Event, ...] = (
+    *(Judged(verdict=verdict(effect)) for effect in Effect),
+    *(Checked(live=live, detail="as seen") for live in Live),
+    *(Acted(seen=seen, detail="read off") for seen in Seen),
+    *(Undone(seen=seen, detail="read off") for seen in Seen),
+    *(Verified(passed=passed, looks=3, detail="window") for passed in (True, False)),
+    NothingToTry(reasons=("a", "b"), ask="look"),
+    Turned(reason="stopped"),
+    Failed(reason="the engine said no"),
+    *(Kept(reason="why", builds=builds) for builds in (True, False)),
+    UndoTurned(reason="stopped"),
+    Escalated(reason="r", ask="a", policy_digest="d"),
+    Reconsidered(reason="changed"),
+    Healed(detail="gone"),
+    Abandoned(reason="withdrawn"),
+    Reported(report="x.md"),
+)
+SAMPLES: dict[str, Event] = {signature(event): event for event in (*_told(healed(), undone(), denied()), *EXTRA)}
+STOOD: Incident = healed().now
+"""An incident with one attempt, to be put into any phase."""
+
+
+def test_there_is_a_sample_of_every_event() -> None:
+    assert set(SAMPLES) == SIGNATURES
+    assert {event.type for event in SAMPLES.values()} == EVENT_TYPES
+
+
+@pytest.mark.parametrize("what", sorted(SIGNATURES))
+@pytest.mark.parametrize("phase", [None, *Phase], ids=str)
+def test_the_table_alone_says_where_an_event_leads(phase: Phase | None, what: str) -> None:
+    incident = replace(STOOD, phase=phase) if phase else None
+    expected = TRANSITIONS.get((phase, what))
+    if expected is None:
+        with pytest.raises(Impossible, match=what):
+            advance(incident, SAMPLES[what], at(9))
+    else:
+        assert advance(incident, SAMPLES[what], at(9)).phase is expected
+
+
+def _reach(begin: Phase | None, edges: Iterable[tuple[Phase | None, Phase]]) -> set[Phase | None]:
+    known, found, steps = {begin}, [begin], list(edges)
+    while found:
+        here = found.pop()
+        more = {there for origin, there in steps if origin == here} - known
+        known |= more
+        found += more
+    return known
+
+
+EDGES = [(origin, there) for (origin, _), there in TRANSITIONS.items()]
+
+
+def test_every_phase_can_be_reached() -> None:
+    assert _reach(None, EDGES) == {None, *Phase}
+
+
+@pytest.mark.parametrize("phase", [phase for phase in Phase if phase is not Phase.CLOSED])
+def test_from_every_phase_there_is_a_way_to_the_end_also_without_withdrawing(phase: Phase) -> None:
+    kept = [(origin, there) for (origin, what), there in TRANSITIONS.items() if what != "Abandoned"]
+    assert Phase.CLOSED in _reach(phase, kept)
+
+
+def test_what_is_closed_stays_closed() -> None:
+    assert not [what for origin, what in TRANSITIONS if origin is Phase.CLOSED]
+
+
+def test_nothing_is_undone_after_a_recovery() -> None:
+    assert {what for origin, what in TRANSITIONS if origin is Phase.RECOVERED} == {"Reported"}
+    story = healed()
+    assert story.now.attempt.undo is UndoStand.PENDING
+    assert story.now.phase is Phase.CLOSED
+
+
+@pytest.mark.parametrize("event", SAMPLES.values(), ids=SAMPLES.keys())
+def test_an_event_reads_back_from_the_journal_as_it_was(event: Event) -> None:
+    entry = to_entry("victim-1", "default/victim", event)
+    record = parse(seal(entry, Instant(at=T0, boot="b", boottime_ns=1), Head()))
+    assert from_record(record) == event
+    assert b"." not in b"".join(_numbers(json.loads(canonical(entry.data))))
+
+
+def _numbers(value: object) -> list[bytes]:
+    if isinstance(value, dict):
+        return [number for item in value.values() for number in _numbers(item)]
+    if isinstance(value, list):
+        return [number for item in value for number in _numbers(item)]
+    return [repr(value).encode()] if isinstance(value, int | float) else []
+
+
+WORDS = st.text(st.characters(codec="utf-8"), max_size=30)
+ITEMS = st.builds(
+    Evidence,
+    id=WORDS,
+    source=st.sampled_from(Source),
+    key=WORDS,
+    value=st.booleans() | st.integers(-(2**53), 2**53) | WORDS,
+    text=WORDS,
+    count=st.integers(1, 999),
+)
+
+
+@given(st.lists(ITEMS, max_size=5).map(tuple))
+def test_evidence_keeps_its_types_through_the_journal(items: tuple[Evidence, ...]) -> None:
+    event = EvidenceGathered(evidence=items, deviations=())
+    record = parse(seal(to_entry("v-1", "d/v", event), Instant(at=T0, boot="b", boottime_ns=1), Head()))
+    back = from_record(record)
+    assert isinstance(back, EvidenceGathered)
+    assert back == event
+    assert [type(item.value) for item in back.evidence] == [type(item.value) for item in items]
+
+
+STORIES = [healed, undone, denied, self_recovered]
+
+
+@pytest.mark.parametrize("tell", STORIES, ids=lambda tell: tell.__name__)
+def test_a_replay_is_what_was_lived(tell: object) -> None:
+    story: Story = tell()  # type: ignore[operator]
+    assert replay(story.records) == story.now
+    assert replay_all(story.records) == (story.now,)
+    assert replay(story.records[:-1]) != story.now
+
+
+def test_no_records_are_no_incident() -> None:
+    assert replay(()) is None
+    assert replay_all(()) == ()
+
+
+# What an incident remembers
+
+
+def acting(**changes: object) -> Incident:
+    """An incident whose one effect is under way."""
+    attempt = replace(STOOD.attempt, seen=None, acted_at=None, effective=None, undo=UndoStand.NONE, verified="")
+    return replace(STOOD, phase=Phase.ACTING, attempts=(attempt,), recovery=None, recovered_at=None, **changes)  # type: ignore[arg-type]
+
+
+def then(incident: Incident, *events: Event) -> Incident:
+    for event in events:
+        incident = advance(incident, event, at(99))
+    return incident
+
+
+DONE = Acted(seen=Seen.DONE, detail="d")
+NO = Verified(passed=False, looks=1, detail="d")
+
+
+@pytest.mark.parametrize(
+    ("events", "effects", "ineffective", "undo"),
+    [
+        ((), 1, 0, UndoStand.NONE),
+        ((DONE,), 1, 0, UndoStand.PENDING),
+        ((Acted(seen=Seen.UNKNOWN, detail="d"),), 1, 0, UndoStand.PENDING),
+        ((Acted(seen=Seen.NOT_DONE, detail="d"),), 0, 0, UndoStand.NONE),
+        ((Failed(reason="no"),), 0, 1, UndoStand.NONE),
+        ((Turned(reason="no"),), 1, 0, UndoStand.NONE),
+        ((DONE, NO), 1, 1, UndoStand.PENDING),
+        ((DONE, NO, Kept(reason="k")), 1, 1, UndoStand.PENDING),
+        ((DONE, NO, UndoTurned(reason="no")), 1, 1, UndoStand.TURNED),
+    ],
+    ids=["under way", "done", "unknown", "not done", "failed", "turned", "no help", "kept", "undo turned"],
+)
+def test_what_an_attempt_left_is_remembered(
+    events: tuple[Event, ...], effects: int, ineffective: int, undo: UndoStand
+) -> None:
+    found = then(acting(), *events)
+    assert (found.effects, len(found.ineffective), found.attempt.undo) == (effects, ineffective, undo)
+    assert (found.to_undo is None) == (undo is not UndoStand.PENDING)
+
+
+def test_an_undo_that_is_found_not_done_is_asked_for_again_but_not_for_ever() -> None:
+    stuck = then(acting(), DONE, NO)
+    for place in range(UNDO_TRIES_MAX):
+        assert stuck.to_undo is not None, place
+        stuck = then(replace(stuck, phase=Phase.UNDOING), Undone(seen=Seen.NOT_DONE, detail="not there"))
+    assert stuck.to_undo is None
+    assert stuck.attempt.undo is UndoStand.TURNED
+
+
+def test_the_latest_effect_is_undone_first() -> None:
+    first = then(acting(), DONE, NO).attempt
+    second = replace(first, plan=replace(first.plan, attempt=2, action=Start()))
+    both = replace(STOOD, phase=Phase.UNDOING, attempts=(first, second))
+    assert both.to_undo is second
+    after = then(both, Undone(seen=Seen.DONE, detail="d"))
+    assert after.to_undo is first
+    assert after.attempts[1].undo is UndoStand.DONE
+
+
+def test_waiting_is_no_try() -> None:
+    held = then(replace(STOOD, phase=Phase.PLANNED), Judged(verdict=verdict(Effect.HOLD)))
+    assert len(held.attempts) == 1
+    assert then(held, Reconsidered(reason="the hold is over")).attempts == ()
+    denied_ = then(replace(STOOD, phase=Phase.PLANNED), Judged(verdict=verdict(Effect.DENY)))
+    assert len(then(replace(denied_, phase=Phase.ESCALATED), Reconsidered(reason="changed")).attempts) == 1
+
+
+def test_a_verdict_that_stops_it_does_not_repeat_an_old_question() -> None:
+    asked = replace(STOOD, phase=Phase.PLANNED, ask="an old question")
+    assert then(asked, Judged(verdict=verdict(Effect.DENY))).ask == ""
+
+
+@pytest.mark.parametrize(
+    ("incident", "outcome", "recovery"),
+    [
+        (healed().now, "Recovered", Recovery.REMEDY),
+        (self_recovered().now, "SelfRecovered", Recovery.ITSELF),
+        (denied().now, "SelfRecovered", Recovery.ITSELF),
+        (undone().now, "Escalated", None),
+        (then(acting(), Abandoned(reason="withdrawn")), "Abandoned", None),
+        (acting(), "Open", None),
+    ],
+    ids=["healed", "self-recovered", "denied", "escalated", "abandoned", "open"],
+)
+def test_the_outcome_says_how_it_ended(incident: Incident, outcome: str, recovery: Recovery | None) -> None:
+    assert (incident.outcome, incident.recovery) == (outcome, recovery)
+    assert incident.open == (incident.phase is not Phase.CLOSED)
+
+
+def test_an_incident_counts_its_events_and_dates_its_changes() -> None:
+    story = healed()
+    assert story.now.events == len(story.records)
+    assert story.now.changed_at == story.records[-1].at
+    assert story.now.changed_at - story.now.opened_at > timedelta(seconds=10)
+    assert story.now.cause is Cause.FLAG_FILE
+
+
+def test_a_report_is_written_once_for_what_happened() -> None:
+    escalated = undone().now
+    assert escalated.reported_events == escalated.events
+    again = then(escalated, Reconsidered(reason="changed"))
+    assert again.reported_events < again.events
