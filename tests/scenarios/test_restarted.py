@@ -20,7 +20,10 @@ def test_ended_while_it_verifies_it_goes_on_after_the_next_start_with_one_effect
     operator.start()
     healed = operator.wait_until_healed(after=before)
     assert [one["id"] for one in healed["lastIncidents"]].count(f"victim-{before + 1}") == 1
-    assert healed["lastIncidents"][0] | {"id": f"victim-{before + 1}", "outcome": "Recovered"} == healed["lastIncidents"][0]
+    assert (
+        healed["lastIncidents"][0] | {"id": f"victim-{before + 1}", "outcome": "Recovered"}
+        == healed["lastIncidents"][0]
+    )
     assert stage.acts()[len(acts) :] == ["remove"]
     assert stage.life() == life
     assert operator.pitcrew("audit", "verify").returncode == 0
