@@ -1,9 +1,12 @@
 """STATE/STOP: nothing new is done while it is there, and all goes on when it is gone."""
 
+import pytest
+
 from tests.scenarios.operator import last_number, number
 from tests.scenarios.stage import Stage
 
 
+@pytest.mark.parametrize("kind", ["process"])
 def test_with_the_stop_file_an_incident_opens_and_nothing_acts_until_it_is_gone(stage: Stage) -> None:
     operator = stage.operator()
     before = last_number(operator.wait_until_quiet())
