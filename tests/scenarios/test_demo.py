@@ -9,6 +9,7 @@ import pytest
 
 from tests.scenarios.operator import ROOT
 
+pytestmark = pytest.mark.slow
 DEMO_S = 170
 
 

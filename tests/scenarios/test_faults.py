@@ -128,6 +128,7 @@ def test_a_hang_is_healed_by_a_restart(stage: Stage) -> None:
     assert seen["lastIncidents"][0]["cause"] == "Hang"
 
 
+@pytest.mark.slow
 def test_a_quiet_run_has_no_incident(stage: Stage) -> None:
     operator = stage.operator()
     begun = operator.wait_until_quiet()
