@@ -202,7 +202,7 @@ def _failing(watch: Watch, now: datetime) -> str:
 
 def _incident(incident: Incident | None, waits_for: str) -> list[_Line]:
     if incident is None:
-        return [("IncidentActive", "False", "None", "no incident is open")]
+        return [("IncidentActive", "False", "NoIncident", "no incident is open")]
     found = [("IncidentActive", "True", str(incident.phase), f"{incident.id}: {waits_for or incident.phase}")]
     if incident.phase is Phase.ESCALATED:
         found.append(("Stalled", "True", "WaitsForPerson", f"{incident.id}: {incident.ask}"))
