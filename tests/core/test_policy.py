@@ -94,7 +94,8 @@ def test_only_enforce_acts(mode: str, expected: Effect) -> None:
 def test_a_stop_holds_until_it_is_taken_back_and_loosens_no_denial() -> None:
     stopped = replace(NOTHING_SPENT, stopped=True)
     held = verdict(spending=stopped)
-    assert held.effect is Effect.HOLD and held.until is not None
+    assert held.effect is Effect.HOLD
+    assert held.until is not None
     assert verdict({"mode": "Shadow"}, spending=stopped).effect is D
 
 

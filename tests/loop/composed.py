@@ -17,7 +17,13 @@ from pitcrew.adapters.policy.cel import CelCompiler
 from pitcrew.adapters.runbooks.files import RunbookFiles
 from pitcrew.bootstrap import Operator, World, assemble
 from pitcrew.core.conditions import Condition, ServiceStatus
-from pitcrew.core.incident import EVENT_TYPES, Incident, replay_all
+from pitcrew.core.event import (
+    EVENT_TYPES,
+)
+from pitcrew.core.incident import (
+    Incident,
+    replay_all,
+)
 from pitcrew.core.observation import ProbeResult, RuntimeState
 from pitcrew.core.record import Entry, Record
 from pitcrew.core.resource import HealthyService, HttpGet, ServiceKey
@@ -174,6 +180,7 @@ class House:
         self.manifests = FakeManifests(*self.services)
         self.official, self.mechanic = state / "official", state / "mechanic"
         self.life: Operator | None = None
+        self._told: tuple[int, list[Incident]] = (0, [])
         self.runtime_of: Callable[[FakeEngine], Runtime] = FakeRuntime
         self.actuator_of: Callable[[FakeEngine], Actuator] = FakeActuator
         for service in self.services:
@@ -229,7 +236,7 @@ class House:
             rules=CelCompiler(),
             status=status,
             reports=reports,
-            runbooks=RunbookFiles.load(()),
+            runbooks=RunbookFiles.load(self.settings.runbooks),
             manifests=self.manifests,
             locks=NoOtherOperator(),
             key=signing_key(self.official),
@@ -250,6 +257,26 @@ class House:
             operator.ending.set()
             await fleet
             await operator.close()
+
+    @asynccontextmanager
+    async def crashing(self) -> AsyncIterator[Operator]:
+        """One life of the operator, ended by a crash: each of its tasks stops where it is, and nothing is written."""
+        before = asyncio.all_tasks()
+        self.life = operator = self.operator()
+        asyncio.create_task(operator.fleet.run())
+        try:
+            yield operator
+        finally:
+            own = asyncio.all_tasks() - before
+            for task in own:
+                task.cancel()
+            await asyncio.gather(*own, return_exceptions=True)
+            operator.world.lock.close()
+
+    @staticmethod
+    async def freezes() -> None:
+        """As a hook: nothing goes on from here."""
+        await asyncio.Event().wait()
 
     async def ends_here(self) -> None:
         """As a hook: end this life now, before the loop goes one step further."""
@@ -291,7 +318,9 @@ class House:
 
     def incidents(self) -> list[Incident]:
         """Every incident, as the journal tells it."""
-        return list(replay_all(self.journal.read()))
+        if self._told[0] != len(self.journal.lines):
+            self._told = len(self.journal.lines), list(replay_all(self.journal.read()))
+        return self._told[1]
 
     @property
     def incident(self) -> Incident:

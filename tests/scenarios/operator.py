@@ -62,6 +62,12 @@ class Operator:
         finally:
             self._process = None
 
+    def wait(self) -> int:
+        """Its exit code when it ends by itself."""
+        assert self._process is not None
+        code, self._process = self._process.wait(END_S), None
+        return code
+
     @property
     def log(self) -> str:
         """All it said so far."""
@@ -119,10 +125,12 @@ class Operator:
     def wait_until_escalated(self, after: int = 0) -> Status:
         """Until an incident with a number above `after` waits for a person, and its report is written."""
         return self.wait_for(
-            lambda seen: seen["incident"]
-            and number(seen["incident"]) > after
-            and seen["incident"]["phase"] == "Escalated"
-            and seen["incident"]["report"],
+            lambda seen: (
+                seen["incident"]
+                and number(seen["incident"]) > after
+                and seen["incident"]["phase"] == "Escalated"
+                and seen["incident"]["report"]
+            ),
             "an escalated incident",
         )
 

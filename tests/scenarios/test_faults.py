@@ -30,7 +30,12 @@ def test_a_flag_is_removed_and_that_is_what_healed(stage: Stage) -> None:
         *("Verified", "Reported"),
     ]
     why = operator.why(seen["lastIncidents"][0]["id"])
-    for part in (f"declared file exists: {stage.flag}", "Allow           ladder/auto: risk Low", "to do plan", "helped:"):
+    for part in (
+        f"declared file exists: {stage.flag}",
+        "Allow           ladder/auto: risk Low",
+        "to do plan",
+        "helped:",
+    ):
         assert part in why
     shown = operator.pitcrew("get")
     assert "default/victim   Healthy" in shown.stdout

@@ -10,7 +10,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pitcrew.core.conditions import Notice, notice
-from pitcrew.core.incident import EVENT_TYPES, TRANSITIONS, Abandoned, Incident, advance, from_record, to_entry
+from pitcrew.core.event import (
+    EVENT_TYPES,
+    Abandoned,
+    from_record,
+    to_entry,
+)
+from pitcrew.core.incident import (
+    TRANSITIONS,
+    Incident,
+    advance,
+)
 from pitcrew.core.resource import ServiceKey
 from pitcrew.loop.crew import Crew
 from pitcrew.loop.desk import NOTICES_MAX, PAST_MAX, Desk

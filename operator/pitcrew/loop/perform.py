@@ -14,11 +14,8 @@ from pitcrew.core.action import Irreversible, Seen, Trace, describe
 from pitcrew.core.deviation import still_deviates
 from pitcrew.core.diagnosis import diagnose
 from pitcrew.core.errors import EffectFailed, OutcomeUnknown, Refused, TargetAbsent, TargetAmbiguous, Unavailable
-from pitcrew.core.evidence import gather
-from pitcrew.core.history import summarise
-from pitcrew.core.incident import (
+from pitcrew.core.event import (
     Acted,
-    Attempt,
     Checked,
     Diagnosed,
     Escalated,
@@ -26,7 +23,6 @@ from pitcrew.core.incident import (
     EvidenceGathered,
     Failed,
     Healed,
-    Incident,
     Intended,
     Judged,
     Kept,
@@ -43,7 +39,7 @@ from pitcrew.core.incident import (
     UndoTurned,
     Verified,
 )
-from pitcrew.core.observation import LogLine, Observation, RuntimeFacts
+from pitcrew.core.observation import LogLine, Observation, ProbeReason, RuntimeFacts
 from pitcrew.core.permit import Permit, PermitRefused
 from pitcrew.core.policy import Case, Tries, policy_digest, target_digest
 from pitcrew.core.proposal import NoRemedy, Plan, Proposal, propose
@@ -127,12 +123,22 @@ async def perform(step: Step, desk: Desk) -> Event | None:
             assert_never(step)
 
 
-async def _gather(desk: Desk) -> Event:
+async def _gather(desk: Desk) -> Event | None:
     seen = await desk.look()
+    if not _telling(desk, seen):
+        return None
     runtime = desk.crew.runtimes[desk.service.spec.target.kind]
     logs, missing = await _logs(desk, seen)
     evidence = gather(seen, desk.found(), logs, runtime.events(desk.service), missing)
     return EvidenceGathered(evidence=evidence, deviations=desk.found())
+
+
+def _telling(desk: Desk, seen: Observation) -> bool:
+    """Whether a look shows the deviation. What was gathered while our side could not see would end in an unknown cause,
+    and so with a person, for an outage of a moment (S5). A broken check is something to tell."""
+    live = still_deviates(desk.service, desk.case.deviations, seen)
+    broken = any(result.reason is ProbeReason.CHECK_BROKEN for result in seen.probes)
+    return desk.deviates() is True and (live is not None or broken)
 
 
 async def _logs(desk: Desk, seen: Observation) -> tuple[Sequence[LogLine], tuple[str, ...]]:
