@@ -257,11 +257,11 @@ class House:
         """One life of the operator, ended by a crash: each of its tasks stops where it is, and nothing is written."""
         before = asyncio.all_tasks()
         self.life = operator = self.operator()
-        asyncio.create_task(operator.fleet.run())
+        fleet = asyncio.create_task(operator.fleet.run())
         try:
             yield operator
         finally:
-            own = asyncio.all_tasks() - before
+            own = {fleet} | asyncio.all_tasks() - before
             for task in own:
                 task.cancel()
             await asyncio.gather(*own, return_exceptions=True)
