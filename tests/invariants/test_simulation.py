@@ -27,8 +27,9 @@ from tests.loop.composed import FLAG, House, manifest
 from tests.loop.virtual import run
 
 NAMES = ("one", "two")
-BUDGET = 5
-WINDOW = timedelta(hours=1)
+BUDGET = 3
+WINDOW = timedelta(minutes=10)
+POLICY = {"autoUpTo": "High", "budget": {"actions": BUDGET, "window": "10m"}}
 
 
 class Witness(FakeActuator):
@@ -197,7 +198,8 @@ def test_whatever_happens_each_effect_is_permitted_needed_and_single_and_all_com
     lives: list[tuple[list[tuple[World, str, float]], bool, str]],
 ) -> None:
     async def test(state: Path) -> None:
-        house = House(state, *map(manifest, NAMES), settings=Settings(state=state, look_interval_s=10))
+        limits = Settings(state=state, look_interval_s=10, actions_everywhere_max=1000)
+        house = House(state, *(manifest(name, policy=POLICY) for name in NAMES), settings=limits)
         witness = Witness(house.engine, house)
         house.actuator_of = lambda engine: witness
         for moments, crash, record in lives:
@@ -205,16 +207,16 @@ def test_whatever_happens_each_effect_is_permitted_needed_and_single_and_all_com
         _mend(house)
         async with house.running():
             await house.until(
-                lambda: not any(one.open for one in house.incidents()), within_s=7200, what="rest after the last fault"
+                lambda: not any(one.open for one in house.incidents()), within_s=1200, what="rest after the last fault"
             )
             effects = len(house.engine.asked)
-            await house.passes(600)
+            await house.passes(300)
             assert len(house.engine.asked) == effects, "a healthy world was touched (L1)"
             for name in NAMES:
                 ready = house.condition("Ready", f"default/{name}")
                 assert ready is not None
                 assert ready.status == "True"
-            await house.passes(7200)
+            await house.passes(601)
             house.flag("one")
             await house.until(lambda: FLAG not in house.engine.targets["one"].files)
         assert witness.violations == []

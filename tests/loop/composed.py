@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 from pitcrew.adapters.clock.boot import BootClock
@@ -52,6 +53,11 @@ def manifest(name: str = "victim", container: str = "", **spec: object) -> Healt
             "spec": {**base, **spec},
         }
     )
+
+
+@cache
+def _runbooks(directories: tuple[Path, ...]) -> RunbookFiles:
+    return RunbookFiles.load(directories)
 
 
 class VictimProber:
@@ -230,7 +236,7 @@ class House:
             rules=CelCompiler(),
             status=status,
             reports=reports,
-            runbooks=RunbookFiles.load(self.settings.runbooks),
+            runbooks=_runbooks(self.settings.runbooks),
             manifests=self.manifests,
             locks=NoOtherOperator(),
             key=signing_key(self.official),
