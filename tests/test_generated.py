@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pitcrew.core.incident import TRANSITIONS
+from pitcrew.core.incident import (
+    TRANSITIONS,
+)
 from pitcrew.settings import Settings
 from tools import generate
 

@@ -21,13 +21,22 @@ from pathlib import Path
 from typing import TypeVar
 
 from pitcrew.core.conditions import notice
-from pitcrew.core.incident import EVENT_TYPES, Incident, Phase, Recovery, advance, from_record
+from pitcrew.core.event import (
+    EVENT_TYPES,
+    from_record,
+)
+from pitcrew.core.incident import (
+    Incident,
+    Phase,
+    Recovery,
+    advance,
+)
 from pitcrew.core.record import Record, parse
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / ".demo"
 STATE = DEMO / "state"
-BIN = Path(sys.executable).parent
+PITCREW = (sys.executable, "-m", "pitcrew")
 COME_UP_S = 60
 HEAL_S = 90
 CREW = {
@@ -222,7 +231,7 @@ def end_process(pidfile: Path) -> None:
 def operator(stage: Stage) -> Iterator[None]:
     """`pitcrew run` beside the demo."""
     log = (DEMO / "operator.log").open("w")
-    command = [str(BIN / "pitcrew"), "run", "--manifests", str(stage.manifest.parent), "--state", str(STATE)]
+    command = [*PITCREW, "run", "--manifests", str(stage.manifest.parent), "--state", str(STATE)]
     process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT)
     try:
         yield
@@ -337,7 +346,7 @@ def container_witness(stage: Stage) -> Iterator[str]:
 
 
 def pitcrew(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [str(BIN / "pitcrew"), *words, "--state", str(STATE)]
+    command = [*PITCREW, *words, "--state", str(STATE)]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=30)
 
 

@@ -14,7 +14,10 @@ import typer.main
 from pydantic import BaseModel
 from typer.testing import CliRunner
 
-from pitcrew.core.incident import TRANSITIONS, Phase
+from pitcrew.core.incident import (
+    TRANSITIONS,
+    Phase,
+)
 from pitcrew.core.resource import HealthyService
 from pitcrew.entrypoints.cli.app import EXIT_CODES, app
 from pitcrew.settings import PREFIX, Settings

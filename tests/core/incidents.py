@@ -8,9 +8,7 @@ from pitcrew.adapters.runbooks.files import built_in
 from pitcrew.core.action import Action, Irreversible, Seen, Trace
 from pitcrew.core.deviation import Deviation, DeviationKind, severity
 from pitcrew.core.diagnosis import diagnose
-from pitcrew.core.evidence import Evidence, gather
-from pitcrew.core.history import History
-from pitcrew.core.incident import (
+from pitcrew.core.event import (
     Acted,
     Checked,
     Diagnosed,
@@ -18,7 +16,6 @@ from pitcrew.core.incident import (
     Event,
     EvidenceGathered,
     Healed,
-    Incident,
     Intended,
     Judged,
     Kept,
@@ -32,8 +29,13 @@ from pitcrew.core.incident import (
     Undone,
     UndoPermitted,
     Verified,
-    advance,
     to_entry,
+)
+from pitcrew.core.evidence import Evidence, gather
+from pitcrew.core.history import History
+from pitcrew.core.incident import (
+    Incident,
+    advance,
 )
 from pitcrew.core.observation import (
     EventKind,

@@ -7,7 +7,17 @@ import pytest
 
 from pitcrew.core.conditions import MESSAGE_BYTES_MAX, Condition, conditions, notice
 from pitcrew.core.deviation import Watch, observe
-from pitcrew.core.incident import Abandoned, Event, Failed, Healed, Incident, Phase, Turned
+from pitcrew.core.event import (
+    Abandoned,
+    Event,
+    Failed,
+    Healed,
+    Turned,
+)
+from pitcrew.core.incident import (
+    Incident,
+    Phase,
+)
 from pitcrew.core.observation import Absent, Blind, ProbeReason, RuntimeState, Sight, StoppedBy
 from pitcrew.core.resource import HealthyService
 from tests.core.incidents import HOSTILE, healed, hostile, undone

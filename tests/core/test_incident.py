@@ -11,11 +11,8 @@ from hypothesis import strategies as st
 
 from pitcrew.core.action import Seen, Start
 from pitcrew.core.diagnosis import Cause
-from pitcrew.core.evidence import Evidence, Source
-from pitcrew.core.incident import (
+from pitcrew.core.event import (
     EVENT_TYPES,
-    TRANSITIONS,
-    UNDO_TRIES_MAX,
     Abandoned,
     Acted,
     Checked,
@@ -24,27 +21,32 @@ from pitcrew.core.incident import (
     EvidenceGathered,
     Failed,
     Healed,
-    Impossible,
-    Incident,
     Judged,
     Kept,
     Live,
     NothingToTry,
-    Phase,
     Reconsidered,
-    Recovery,
     Reported,
     Turned,
     Undone,
-    UndoStand,
     UndoTurned,
     Verified,
-    advance,
     from_record,
-    replay,
-    replay_all,
     signature,
     to_entry,
+)
+from pitcrew.core.evidence import Evidence, Source
+from pitcrew.core.incident import (
+    TRANSITIONS,
+    UNDO_TRIES_MAX,
+    Impossible,
+    Incident,
+    Phase,
+    Recovery,
+    UndoStand,
+    advance,
+    replay,
+    replay_all,
 )
 from pitcrew.core.policy import Effect, Ruling, Verdict
 from pitcrew.core.record import Head, Instant, canonical, parse, seal
@@ -72,7 +74,7 @@ EXTRA: tuple[Event, ...] = (
     NothingToTry(reasons=("a", "b"), ask="look"),
     Turned(reason="stopped"),
     Failed(reason="the engine said no"),
-    Kept(reason="builds on it"),
+    *(Kept(reason="why", builds=builds) for builds in (True, False)),
     UndoTurned(reason="stopped"),
     Escalated(reason="r", ask="a", policy_digest="d"),
     Reconsidered(reason="changed"),

@@ -91,8 +91,12 @@ def test_only_enforce_acts(mode: str, expected: Effect) -> None:
     assert verdict({"mode": mode}).effect is expected
 
 
-def test_a_stop_denies() -> None:
-    assert verdict(spending=replace(NOTHING_SPENT, stopped=True)).effect is D
+def test_a_stop_holds_until_it_is_taken_back_and_loosens_no_denial() -> None:
+    stopped = replace(NOTHING_SPENT, stopped=True)
+    held = verdict(spending=stopped)
+    assert held.effect is Effect.HOLD
+    assert held.until is not None
+    assert verdict({"mode": "Shadow"}, spending=stopped).effect is D
 
 
 @pytest.mark.parametrize(("tries", "expected"), [((2, 3), A), ((3, 3), D), ((4, 3), D), ((0, 9), A), ((0, 10), D)])

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pitcrew.core.incident import replay
+from pitcrew.core.incident import (
+    replay,
+)
 from pitcrew.core.report import postmortem, rendered_span, section_data, section_text, spans, timeline, why
 from tests.core import incidents
 from tests.core.incidents import Story

@@ -11,12 +11,9 @@ from hypothesis import strategies as st
 
 from pitcrew.adapters.runbooks.files import built_in
 from pitcrew.core.action import Action, RemoveFile, Seen, Trace
+from pitcrew.core.deviation import Deviation, DeviationKind
 from pitcrew.core.diagnosis import diagnose
-from pitcrew.core.evidence import gather
-from pitcrew.core.history import History
-from pitcrew.core.incident import (
-    TRANSITIONS,
-    UNDO_TRIES_MAX,
+from pitcrew.core.event import (
     Acted,
     Checked,
     Diagnosed,
@@ -25,7 +22,6 @@ from pitcrew.core.incident import (
     EvidenceGathered,
     Failed,
     Healed,
-    Incident,
     Intended,
     Judged,
     Kept,
@@ -33,7 +29,6 @@ from pitcrew.core.incident import (
     NothingToTry,
     Opened,
     Permitted,
-    Phase,
     Planned,
     Reconsidered,
     Reported,
@@ -41,11 +36,19 @@ from pitcrew.core.incident import (
     UndoIntended,
     Undone,
     UndoPermitted,
-    UndoStand,
     UndoTurned,
     Verified,
-    advance,
     signature,
+)
+from pitcrew.core.evidence import gather
+from pitcrew.core.history import History
+from pitcrew.core.incident import (
+    TRANSITIONS,
+    UNDO_TRIES_MAX,
+    Incident,
+    Phase,
+    UndoStand,
+    advance,
 )
 from pitcrew.core.observation import FileFact
 from pitcrew.core.permit import Direction, Permit
@@ -95,7 +98,7 @@ GIVES: dict[type[Step], set[str]] = {
     Act: {"Intended", "Turned"},
     LookBack: {*OUTCOMES, "Turned"},
     Verify: {"Verified/True", "Verified/False"},
-    Keep: {"Kept"},
+    Keep: {"Kept/True", "Kept/False"},
     AskUndo: {"UndoPermitted", "UndoTurned"},
     Undo: {"UndoIntended", "UndoTurned"},
     LookBackUndo: {*UNDO_OUTCOMES, "UndoTurned"},
@@ -259,8 +262,8 @@ class World:
                 return self.rolls(*(Acted(seen=seen, detail="") for seen in reversed(Seen)))  # type: ignore[return-value]
             case Verify():
                 return Verified(passed=bool(self.rolls(self.deviates is False, False)), looks=1, detail="")
-            case Keep(reason=reason):
-                return Kept(reason=reason)
+            case Keep(reason=reason, builds=builds):
+                return Kept(reason=reason, builds=builds)
             case AskUndo(attempt=attempt):
                 permit = self.permit(attempt.plan.digest, Direction.UNDO)
                 return self.rolls(UndoPermitted(permit=permit), UndoTurned(reason="no permit"))  # type: ignore[return-value]
@@ -429,3 +432,14 @@ def test_a_deviation_that_stays_ends_with_a_person(attempts: int, stubborn: bool
     assert made.case.phase is Phase.ESCALATED
     assert made.case.ask or made.case.stuck_because
     assert isinstance(made.turn(), Wait)
+
+
+def test_an_escalated_incident_that_deviates_in_another_way_is_looked_at_anew_once_for_each_way() -> None:
+    incident = undone().reports().now
+    other = (Deviation(kind=DeviationKind.NOT_RUNNING),)
+    same = Situation(deviates=True, policy_digest=incident.escalated_under, found=incident.deviations)
+    changed = replace(same, found=other)
+    assert isinstance(next_step(incident, same, incident.changed_at), Wait)
+    assert isinstance(next_step(incident, changed, incident.changed_at), Reconsider)
+    seen = replace(incident, considered=(*incident.considered, other))
+    assert isinstance(next_step(seen, changed, incident.changed_at), Wait)

@@ -13,16 +13,18 @@ from pathlib import Path
 from pitcrew.adapters.journal.files import audit
 from pitcrew.adapters.journal.segments import Layout, lines
 from pitcrew.adapters.ledger.files import LedgerFile
-from pitcrew.core.incident import (
+from pitcrew.core.event import (
     EVENT_TYPES,
     Intended,
     Judged,
     Permitted,
-    Phase,
     Planned,
     UndoIntended,
     UndoPermitted,
     from_record,
+)
+from pitcrew.core.incident import (
+    Phase,
     replay_all,
 )
 from pitcrew.core.permit import Direction

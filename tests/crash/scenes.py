@@ -49,6 +49,9 @@ class Story:
     sick: bool = False
     tired: bool = False
 
+    def __str__(self) -> str:
+        return self.name
+
 
 STARTING = Story(name="starting", running=False)
 HEALING = Story(name="healing", flagged=True)
@@ -121,21 +124,22 @@ class Scene(abc.ABC):
     def wait_until_quiet(self, child: Child) -> None:
         """Until nothing more is to be done, and stayed so. Raises: Violation when that does not come."""
         deadline = time.monotonic() + QUIET_WITHIN_S
-        turns: set[int] = set()
-        while len(turns) <= QUIET_TURNS:
+        turns, before = 0, self._turn()
+        while turns < QUIET_TURNS:
             if child.ended.done():
                 raise Violation(f"the operator ended by itself with {child.wait(0)}:\n{self.last_words}")
             if time.monotonic() > deadline:
                 raise Violation(f"nothing came to an end in {QUIET_WITHIN_S:g} s:\n{self.last_words}")
-            turns = turns | self._turn() if is_quiet(self.records) else set()
+            if (now := self._turn()) != before:
+                turns, before = turns + 1 if is_quiet(self.records) else 0, now
             time.sleep(PAUSE_S)
 
     @property
     def _status(self) -> Path:
         return self.state / "status" / f"default.{NAME}.yaml"
 
-    def _turn(self) -> set[int]:
-        return {self._status.stat().st_mtime_ns} if self._status.exists() else set()
+    def _turn(self) -> int:
+        return self._status.stat().st_mtime_ns if self._status.exists() else 0
 
     @property
     def last_words(self) -> str:

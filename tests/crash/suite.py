@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from signal import SIGKILL
 from typing import TypeAlias
 
@@ -69,17 +69,20 @@ class Suite:
 
     nursery: Nursery
     stage: Callable[[], Scene]
-    at_once: int
+    side_by_side: ThreadPoolExecutor
     bug: Bug = Bug.NONE
+
+    def with_bug(self, bug: Bug) -> "Suite":
+        """The same story on an operator with this bug put back."""
+        return replace(self, bug=bug)
 
     def without_a_kill(self) -> Told:
         """The story as it goes by itself."""
-        return self._tell((), None)
+        return self.side_by_side.submit(self._tell, (), None).result()
 
     def with_kills(self, kills: Iterable[Kills], expected: Ending) -> Sequence[Told]:
         """The story once for each of the kills, on worlds of their own, compared with how it ends without."""
-        with ThreadPoolExecutor(self.at_once) as side_by_side:
-            return list(side_by_side.map(lambda each: self._tell(each, expected), kills))
+        return list(self.side_by_side.map(lambda each: self._tell(each, expected), kills))
 
     def _tell(self, kills: Kills, expected: Ending | None) -> Told:
         scene = self.stage()

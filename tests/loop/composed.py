@@ -18,7 +18,13 @@ from pitcrew.adapters.policy.cel import CelCompiler
 from pitcrew.adapters.runbooks.files import RunbookFiles
 from pitcrew.bootstrap import Operator, World, assemble
 from pitcrew.core.conditions import Condition, ServiceStatus
-from pitcrew.core.incident import EVENT_TYPES, Incident, replay_all
+from pitcrew.core.event import (
+    EVENT_TYPES,
+)
+from pitcrew.core.incident import (
+    Incident,
+    replay_all,
+)
 from pitcrew.core.observation import ProbeResult, RuntimeState
 from pitcrew.core.record import Entry, Record
 from pitcrew.core.resource import HealthyService, HttpGet, ServiceKey

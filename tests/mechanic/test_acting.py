@@ -15,7 +15,11 @@ from pitcrew.adapters.ledger.files import LedgerFile
 from pitcrew.adapters.stop.files import StopFile
 from pitcrew.core.action import Action, RemoveFile, Restart, Seen, Trace
 from pitcrew.core.errors import EffectFailed, OutcomeUnknown, PitCrewError, Refused, Unavailable
-from pitcrew.core.incident import Permitted, from_record, to_entry
+from pitcrew.core.event import (
+    Permitted,
+    from_record,
+    to_entry,
+)
 from pitcrew.core.permit import Direction, Permit
 from pitcrew.core.proposal import Plan
 from pitcrew.core.record import Head, parse, seal

@@ -73,7 +73,7 @@ def test_no_permit_without_the_verdict_allow(desk: Desk, policy: dict[str, Any],
     assert not desk.ledger.exists()
 
 
-def test_stop_denies_and_refuses_the_undo_as_well(desk: Desk) -> None:
+def test_stop_gives_no_permit_and_refuses_the_undo_as_well(desk: Desk) -> None:
     declared = service()
     assert isinstance(permit(desk, declared), Permit)
     (desk.state / "STOP").touch()

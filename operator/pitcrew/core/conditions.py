@@ -10,7 +10,7 @@ from datetime import datetime
 
 from pitcrew.core.action import describe
 from pitcrew.core.deviation import Deviation, Health, Watch, deviations, good, health, respected
-from pitcrew.core.incident import (
+from pitcrew.core.event import (
     Abandoned,
     Acted,
     Checked,
@@ -20,14 +20,12 @@ from pitcrew.core.incident import (
     EvidenceGathered,
     Failed,
     Healed,
-    Incident,
     Intended,
     Judged,
     Kept,
     NothingToTry,
     Opened,
     Permitted,
-    Phase,
     Planned,
     Reconsidered,
     Reported,
@@ -37,6 +35,10 @@ from pitcrew.core.incident import (
     UndoPermitted,
     UndoTurned,
     Verified,
+)
+from pitcrew.core.incident import (
+    Incident,
+    Phase,
 )
 from pitcrew.core.observation import Absent, Blind, ProbeResult, RuntimeFacts, Sight
 from pitcrew.core.record import Head

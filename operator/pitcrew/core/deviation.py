@@ -231,7 +231,8 @@ def still_deviates(service: HealthyService, original: Sequence[Deviation], seen:
     """Whether one live observation still shows what an incident is about, without thresholds (S4).
 
     None when it cannot be told (S5). Where the runtime itself deviated, every probe counts; otherwise the probes that
-    failed do. A check that is itself broken says nothing and is left out.
+    failed do. A check that is itself broken says nothing and is left out; where a container has no HEALTHCHECK to
+    report at all, that it runs is all there is to tell.
     """
     hard = [d for d in runtime_deviations(seen.sight, seen.at) if d.kind is not DeviationKind.RESTART_LOOP]
     if hard or set(original) & set(runtime_deviations(seen.sight, seen.at)):
@@ -241,7 +242,8 @@ def still_deviates(service: HealthyService, original: Sequence[Deviation], seen:
     if not isinstance(seen.sight, RuntimeFacts) or not seen.sight.running:
         return None
     named = {deviation.probe for deviation in original}
-    relevant = {name for name, _ in service.probes if name in named or "" in named}
+    mute = {result.probe for result in seen.probes if result.reason is ProbeReason.NOT_REPORTED}
+    relevant = {name for name, _ in service.probes if name in named or "" in named} - mute
     results = [r for r in seen.probes if r.probe in relevant and r.reason is not ProbeReason.CHECK_BROKEN]
     if any(result.outcome is Outcome.FAILURE for result in results):
         return True
@@ -272,6 +274,10 @@ def _broken(track: Track) -> bool:
     return track.last is not None and track.last.reason is ProbeReason.CHECK_BROKEN
 
 
+def _mute(track: Track) -> bool:
+    return track.last is not None and track.last.reason is ProbeReason.NOT_REPORTED
+
+
 def deviating_since(watch: Watch, now: datetime) -> datetime:
     """When the first of the present deviations began, as far as it was seen."""
     began = [track.failed_since for track in watch.tracks.values() if track.failing and track.failed_since]
@@ -294,9 +300,10 @@ def deviates(watch: Watch, now: datetime) -> bool | None:
         case Health.STARTING:
             return None
         case Health.UNKNOWN:
-            working = [track for track in watch.tracks.values() if not _broken(track)]
-            seen = isinstance(watch.sight, RuntimeFacts)
-            return False if seen and working and all(map(good, working)) else None
+            asked = [track for track in watch.tracks.values() if not _mute(track)]
+            working = [track for track in asked if not _broken(track)]
+            running = isinstance(watch.sight, RuntimeFacts) and watch.sight.running
+            return False if running and (working or not asked) and all(map(good, working)) else None
 
 
 def severity(service: HealthyService, found: tuple[Deviation, ...]) -> Level:
@@ -330,8 +337,10 @@ def engine_verdict(name: str, sight: Sight, at: datetime) -> ProbeResult:
     detail = clean(own.output, DETAIL_BYTES_MAX) if own else ""
     if own is not None and own.status == "healthy":
         return ProbeResult(probe=name, at=at, outcome=Outcome.SUCCESS, reason=ProbeReason.OK, detail=detail)
-    if own is None or own.status != "unhealthy" or own.failing_streak == 0:
+    if own is None or own.status in ("", "none"):
         return ProbeResult(probe=name, at=at, outcome=Outcome.UNKNOWN, reason=ProbeReason.NOT_REPORTED, detail=detail)
+    if own.status != "unhealthy" or own.failing_streak == 0:
+        return ProbeResult(probe=name, at=at, outcome=Outcome.UNKNOWN, reason=ProbeReason.STARTING, detail=detail)
     reason = _why_unhealthy(own)
     outcome = Outcome.UNKNOWN if reason is ProbeReason.CHECK_BROKEN else Outcome.FAILURE
     return ProbeResult(probe=name, at=at, outcome=outcome, reason=reason, detail=detail, status=own.exit_code)

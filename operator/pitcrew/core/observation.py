@@ -30,14 +30,15 @@ class ProbeReason(StrEnum):
     MALFORMED = "Malformed"
     EXIT_CODE = "ExitCode"
     ENGINE_UNHEALTHY = "EngineUnhealthy"
-    UNREACHABLE = "Unreachable"
 
+    UNREACHABLE = "Unreachable"
     NO_ADDRESS = "NoAddress"
     NAME_NOT_RESOLVED = "NameNotResolved"
     ADDRESS_FORBIDDEN = "AddressForbidden"
     ENGINE_AWAY = "EngineAway"
     NOT_RUNNING = "NotRunning"
     NOT_REPORTED = "NotReported"
+    STARTING = "Starting"
     OUR_LIMITS = "OurLimits"
     CHECK_BROKEN = "CheckBroken"
 

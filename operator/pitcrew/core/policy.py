@@ -16,6 +16,8 @@ HOLD_RECHECK_S = 30
 """Seconds until a held plan is judged again when no exact time is known."""
 
 
+STOP_RECHECK_S = 5
+"""Seconds until a plan held by a person's stop is judged again; who takes the stop back is looking."""
 PLANS_PER_ATTEMPT = 3
 """Plans per permitted attempt; a world that changes under each plan is a person's business after that."""
 
@@ -131,7 +133,7 @@ def judge(
 ) -> Verdict:
     """The verdict on a plan of this risk level; `case` is what the rules in CEL see."""
     rulings = (
-        *_stop(spending),
+        *_stop(spending, now),
         *_mode(service),
         *_ladders(service, level),
         *_attempts(service, tries),
@@ -145,10 +147,11 @@ def judge(
     return Verdict(effect=effect, rulings=rulings, policy_digest=policy_digest(service), until=until)
 
 
-def _stop(spending: Spending) -> tuple[Ruling, ...]:
+def _stop(spending: Spending, now: datetime) -> tuple[Ruling, ...]:
     if not spending.stopped:
         return ()
-    return (Ruling(rule="stop", effect=Effect.DENY, message="a person stopped PitCrew; remove the STOP file to go on"),)
+    message = "a person stopped PitCrew; it goes on when the file STOP is removed"
+    return (Ruling(rule="stop", effect=Effect.HOLD, message=message, until=now + timedelta(seconds=STOP_RECHECK_S)),)
 
 
 def _mode(service: HealthyService) -> tuple[Ruling, ...]:

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from pitcrew.core.incident import Attempt, Incident, Phase
+from pitcrew.core.deviation import Deviation
+from pitcrew.core.incident import (
+    Attempt,
+    Incident,
+    Phase,
+)
 from pitcrew.core.permit import Permit
 from pitcrew.core.policy import HOLD_RECHECK_S, policy_digest
 from pitcrew.core.resource import HealthyService
@@ -15,10 +20,11 @@ from pitcrew.core.resource import HealthyService
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Situation:
-    """What the loop sees now: whether the incident's deviations are still there (None: cannot be told)."""
+    """What the loop sees now: whether the service deviates (None: cannot be told), and how."""
 
     deviates: bool | None
     policy_digest: str
+    found: tuple[Deviation, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,9 +176,9 @@ Step = (
 )
 
 
-def situation_of(service: HealthyService, deviates: bool | None) -> Situation:
+def situation_of(service: HealthyService, deviates: bool | None, found: tuple[Deviation, ...] = ()) -> Situation:
     """The situation of a service as declared now."""
-    return Situation(deviates=deviates, policy_digest=policy_digest(service))
+    return Situation(deviates=deviates, policy_digest=policy_digest(service), found=found)
 
 
 def next_step(incident: Incident, situation: Situation, now: datetime) -> Step:
@@ -286,4 +292,6 @@ def _from_escalated(incident: Incident, situation: Situation) -> Step:
         return NoteHealed()
     if situation.deviates and incident.escalated_under != situation.policy_digest:
         return Reconsider(reason="the declaration changed")
+    if situation.deviates and situation.found and situation.found not in incident.considered:
+        return Reconsider(reason=f"it deviates in another way now: {', '.join(map(str, situation.found))}")
     return Wait(reason=f"waits for a person: {incident.stuck_because}")

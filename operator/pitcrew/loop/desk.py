@@ -11,8 +11,15 @@ from datetime import datetime
 
 from pitcrew.core.conditions import Condition, Notice, ServiceStatus, conditions, notice
 from pitcrew.core.deviation import Deviation, Watch, deviates, deviations, health, observe
+from pitcrew.core.event import (
+    Event,
+    to_entry,
+)
 from pitcrew.core.history import Past
-from pitcrew.core.incident import Event, Incident, advance, to_entry
+from pitcrew.core.incident import (
+    Incident,
+    advance,
+)
 from pitcrew.core.observation import Observation
 from pitcrew.core.resource import HealthyService
 from pitcrew.loop.crew import Crew

@@ -10,7 +10,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pitcrew.core.conditions import Notice, notice
-from pitcrew.core.incident import EVENT_TYPES, TRANSITIONS, Abandoned, Incident, advance, from_record, to_entry
+from pitcrew.core.event import (
+    EVENT_TYPES,
+    Abandoned,
+    from_record,
+    to_entry,
+)
+from pitcrew.core.incident import (
+    TRANSITIONS,
+    Incident,
+    advance,
+)
 from pitcrew.core.resource import ServiceKey
 from pitcrew.loop.crew import Crew
 from pitcrew.loop.desk import NOTICES_MAX, PAST_MAX, Desk
@@ -103,10 +113,9 @@ class Fleet:
             runtime.declare([service for service in services if service.spec.target.kind is runtime.kind])
         gone = [key for key, worker in self._workers.items() if self._must_end(worker, loaded.services.get(key))]
         await self._withdraw(gone)
+        await self._abandon_orphans(loaded)
         for key, declared in loaded.services.items():
             self._declare(key, declared)
-        if not loaded.problems:
-            await self._abandon_orphans(loaded)
 
     def _must_end(self, worker: Worker, declared: Declared | None) -> bool:
         return declared is None or declared.service.spec.target != worker.desk.service.spec.target
@@ -182,8 +191,8 @@ class Fleet:
             _log.info("service withdrawn", extra={"service": key})
 
     async def _abandon_orphans(self, loaded: Loaded) -> None:
-        """Close incidents of services that are certainly no longer declared."""
-        for key in [key for key in self._memory.open if key not in loaded.services]:
+        """Close incidents that the journal holds open, of services that are certainly no longer declared so."""
+        for key in [key for key, incident in self._memory.open.items() if _is_orphan(incident, loaded)]:
             incident = self._memory.open.pop(key)
             _log.warning("incident of a withdrawn service", extra={"service": key, "incident": incident.id})
             self._memory.ended.setdefault(key, []).append(await self._abandoned(incident))
@@ -199,3 +208,11 @@ class Fleet:
         async for key in runtime.wakes():
             if key in self._workers:
                 self._workers[key].wake()
+
+
+def _is_orphan(incident: Incident, loaded: Loaded) -> bool:
+    """Whether the service is declared with another target, or, where all could be read, not at all."""
+    declared = loaded.services.get(ServiceKey(incident.service))
+    if declared is None:
+        return not loaded.problems
+    return declared.service.spec.target.label != incident.target

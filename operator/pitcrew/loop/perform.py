@@ -14,11 +14,8 @@ from pitcrew.core.action import Irreversible, Seen, Trace, describe
 from pitcrew.core.deviation import still_deviates
 from pitcrew.core.diagnosis import diagnose
 from pitcrew.core.errors import EffectFailed, OutcomeUnknown, Refused, TargetAbsent, TargetAmbiguous, Unavailable
-from pitcrew.core.evidence import gather
-from pitcrew.core.history import summarise
-from pitcrew.core.incident import (
+from pitcrew.core.event import (
     Acted,
-    Attempt,
     Checked,
     Diagnosed,
     Escalated,
@@ -26,7 +23,6 @@ from pitcrew.core.incident import (
     EvidenceGathered,
     Failed,
     Healed,
-    Incident,
     Intended,
     Judged,
     Kept,
@@ -252,13 +248,13 @@ async def _check(desk: Desk, attempt: Attempt) -> Event | None:
 
 
 async def _act(desk: Desk, plan: Plan, permit: Permit) -> Event | None:
-    if desk.now() - desk.case.changed_at > timedelta(seconds=CHECK_FRESH_S):
-        return Turned(reason=f"the live look was more than {CHECK_FRESH_S} s ago")
-    try:
-        trace = await desk.crew.mechanic.prepare(permit, plan, desk.service)
-    except _NOT_NOW as error:
-        return Turned(reason=_text(error))
     async with desk.acting:
+        if desk.now() - desk.case.changed_at > timedelta(seconds=CHECK_FRESH_S):
+            return Turned(reason=f"the live look was more than {CHECK_FRESH_S} s ago")
+        try:
+            trace = await desk.crew.mechanic.prepare(permit, plan, desk.service)
+        except _NOT_NOW as error:
+            return Turned(reason=_text(error))
         await desk.record(Intended(trace=trace))
         try:
             await _to_the_end(desk.crew.mechanic.execute(permit, plan, desk.service, trace))

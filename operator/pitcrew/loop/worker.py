@@ -11,7 +11,14 @@ from datetime import datetime, timedelta
 
 from pitcrew.core.deviation import deviating_since, next_probe_in_s, severity
 from pitcrew.core.errors import JournalError, PitCrewError
-from pitcrew.core.incident import TRANSITIONS, Abandoned, Impossible, Opened
+from pitcrew.core.event import (
+    Abandoned,
+    Opened,
+)
+from pitcrew.core.incident import (
+    TRANSITIONS,
+    Impossible,
+)
 from pitcrew.core.observation import RuntimeFacts
 from pitcrew.core.step import Close, Wait, next_step, situation_of
 from pitcrew.core.untrusted import clean
@@ -96,7 +103,7 @@ class Worker:
         """Take steps until the incident waits or ends; what it waits for."""
         desk = self.desk
         while desk.incident is not None and not desk.ending.is_set():
-            situation = situation_of(desk.service, desk.deviates())
+            situation = situation_of(desk.service, desk.deviates(), desk.found())
             step = next_step(desk.incident, situation, desk.now())
             if isinstance(step, Wait):
                 return step.reason

@@ -10,7 +10,10 @@ from itertools import pairwise
 
 from pitcrew.core.action import describe
 from pitcrew.core.conditions import Condition, Notice, ServiceStatus
-from pitcrew.core.incident import Attempt, Incident
+from pitcrew.core.incident import (
+    Attempt,
+    Incident,
+)
 from pitcrew.core.observation import Absent, Blind, ProbeResult, RuntimeFacts, Sight
 from pitcrew.core.record import Json
 from pitcrew.core.resource import HealthyService

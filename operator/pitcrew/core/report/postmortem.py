@@ -7,7 +7,12 @@ from collections.abc import Sequence
 
 from pitcrew.core.action import Seen, describe
 from pitcrew.core.evidence import Evidence
-from pitcrew.core.incident import Attempt, Incident, Recovery, UndoStand
+from pitcrew.core.incident import (
+    Attempt,
+    Incident,
+    Recovery,
+    UndoStand,
+)
 from pitcrew.core.record import Record
 from pitcrew.core.report.timeline import evidence_line, grounds, one_line, rendered_span, spans, timeline
 from pitcrew.core.untrusted import markdown, markdown_block

@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from pitcrew.core.action import Seen, describe
-from pitcrew.core.evidence import Evidence
-from pitcrew.core.incident import (
+from pitcrew.core.event import (
     EVENT_TYPES,
     Abandoned,
     Acted,
@@ -18,7 +17,6 @@ from pitcrew.core.incident import (
     EvidenceGathered,
     Failed,
     Healed,
-    Incident,
     Intended,
     Judged,
     Kept,
@@ -36,6 +34,10 @@ from pitcrew.core.incident import (
     UndoTurned,
     Verified,
     from_record,
+)
+from pitcrew.core.evidence import Evidence
+from pitcrew.core.incident import (
+    Incident,
 )
 from pitcrew.core.record import Record
 from pitcrew.core.untrusted import bound, printable, redact

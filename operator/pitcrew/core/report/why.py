@@ -9,7 +9,11 @@ from dataclasses import dataclass
 
 from pitcrew.core.action import describe, to_data
 from pitcrew.core.evidence import Evidence
-from pitcrew.core.incident import Attempt, Incident, UndoStand
+from pitcrew.core.incident import (
+    Attempt,
+    Incident,
+    UndoStand,
+)
 from pitcrew.core.permit import Permit
 from pitcrew.core.policy import Verdict
 from pitcrew.core.record import Json, Record

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from pitcrew.core.incident import Incident
+from pitcrew.core.incident import (
+    Incident,
+)
 from pitcrew.core.record import Json
 from pitcrew.core.report import postmortem, rendered_span, section_data, section_text, spans, why
 from pitcrew.entrypoints.cli.output import Output, say, say_data, say_table

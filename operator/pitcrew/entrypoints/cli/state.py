@@ -8,7 +8,11 @@ from pitcrew.adapters.journal.files import audit
 from pitcrew.adapters.journal.segments import Layout, lines
 from pitcrew.core.chain import Chain, Damage, verify
 from pitcrew.core.errors import InvalidInput, JournalUnwritable
-from pitcrew.core.incident import Impossible, Incident, replay_all
+from pitcrew.core.incident import (
+    Impossible,
+    Incident,
+    replay_all,
+)
 from pitcrew.core.record import Record, parse
 
 REREADS_MAX = 3

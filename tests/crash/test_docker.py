@@ -1,0 +1,94 @@
+"""The same kills on real containers: a sample in each test run, every point where `PITCREW_CRASH=every` asks for it."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import docker
+import pytest
+
+from tests.crash.container import ContainerScene
+from tests.crash.nursery import Nursery
+from tests.crash.points import Kill, Point, Position
+from tests.crash.scenes import HEALING, RESTARTING, STARTING, UNDOING, Story
+from tests.crash.suite import Suite, Tally, Told, every_kill
+
+pytestmark = pytest.mark.docker
+
+AT_ONCE = 4
+EVERY = os.environ.get("PITCREW_CRASH") == "every"
+SAMPLE = {
+    STARTING: [("effect:start", Position.AFTER)],
+    HEALING: [
+        ("journal:Intended", Position.AFTER),
+        ("spent:Spent", Position.TORN),
+        ("effect:removeFile", Position.BEFORE),
+        ("effect:removeFile", Position.AFTER),
+    ],
+    RESTARTING: [("effect:restart", Position.BEFORE), ("effect:restart", Position.AFTER)],
+    UNDOING: [("effect:restoreFile", Position.BEFORE), ("effect:restoreFile", Position.AFTER)],
+}
+ENDINGS = {
+    STARTING: (200, "Healthy", ("victim-1 Recovered Closed",), (("started", 1),)),
+    HEALING: (200, "Healthy", ("victim-1 Recovered Closed",), (("ran a command in it", 1),)),
+    RESTARTING: (200, "Healthy", ("victim-1 Recovered Closed",), (("restarted", 1),)),
+    UNDOING: (
+        500,
+        "Unhealthy",
+        ("victim-1 Escalated Escalated",),
+        (("put a file into it", 1), ("ran a command in it", 1)),
+    ),
+}
+
+
+@pytest.fixture(scope="session")
+def side_by_side() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="session")
+def client() -> Iterator[Any]:
+    opened = docker.from_env(timeout=60)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def network(client: Any) -> Iterator[str]:
+    """A network of this session; the default bridge is not always there."""
+    made = client.networks.create(f"crash-{uuid.uuid4().hex[:12]}")
+    yield made.name
+    made.remove()
+
+
+@pytest.mark.parametrize("story", SAMPLE, ids=lambda story: story.name)
+def test_a_kill_leaves_the_same_ending_with_each_effect_once(
+    nursery: Nursery,
+    tally: Tally,
+    side_by_side: ThreadPoolExecutor,
+    client: Any,
+    network: str,
+    victim_image: str,
+    story: Story,
+) -> None:
+    stage = partial(ContainerScene, story, client=client, image=victim_image, network=network)
+    suite = Suite(nursery=nursery, stage=stage, side_by_side=side_by_side)
+    untouched = suite.without_a_kill()
+    expected = untouched.must_end()
+    assert (expected.answer, expected.health, expected.incidents, expected.effects) == ENDINGS[story]
+    told = suite.with_kills([(kill,) for kill in _kills(story, untouched)], expected)
+    tally.add(story, "docker", expected, told)
+    broken = [str(one) for one in told if one.violations]
+    assert not broken, f"{len(broken)} of {len(told)}:\n" + "\n".join(broken)
+
+
+def _kills(story: Story, untouched: Told) -> list[Kill]:
+    """The sample, or every kill but those during an effect: a request that is cut on its way is seen by the witness,
+    and whether the engine carried it out is not."""
+    if EVERY:
+        return [kill for kill in every_kill(untouched.points) if kill.position is not Position.DURING]
+    return [Kill(point=Point(place=place, number=1), position=position) for place, position in SAMPLE[story]]
