@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 from pitcrew.core.action import Action, Trace
 from pitcrew.core.chain import verify
 from pitcrew.core.errors import JournalUnwritable
-from pitcrew.core.incident import Intended, Judged, Permitted, Planned, UndoIntended, UndoPermitted, from_record
+from pitcrew.core.event import (
+    Intended,
+    Judged,
+    Permitted,
+    Planned,
+    UndoIntended,
+    UndoPermitted,
+    from_record,
+)
 from pitcrew.core.observation import Outcome, RuntimeState
 from pitcrew.core.policy import Effect
 from pitcrew.core.resource import HealthyService

@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 
 from pitcrew.core.errors import EngineUnavailable
-from pitcrew.core.incident import Intended, Judged, Permitted, Phase, Planned, UndoIntended, UndoPermitted, from_record
+from pitcrew.core.event import (
+    Intended,
+    Judged,
+    Permitted,
+    Planned,
+    UndoIntended,
+    UndoPermitted,
+    from_record,
+)
+from pitcrew.core.incident import (
+    Phase,
+)
 from pitcrew.core.observation import LogLine, RuntimeFacts, StoppedBy
 from pitcrew.core.policy import Effect
 from pitcrew.core.resource import HealthyService

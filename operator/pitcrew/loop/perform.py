@@ -39,6 +39,9 @@ from pitcrew.core.event import (
     UndoTurned,
     Verified,
 )
+from pitcrew.core.evidence import gather
+from pitcrew.core.history import summarise
+from pitcrew.core.incident import Attempt, Incident
 from pitcrew.core.observation import LogLine, Observation, ProbeReason, RuntimeFacts
 from pitcrew.core.permit import Permit, PermitRefused
 from pitcrew.core.policy import Case, Tries, policy_digest, target_digest
