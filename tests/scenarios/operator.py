@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMAND = (sys.executable, "-m", "pitcrew")
 COMMAND_S = 60
 END_S = 30
-WAIT_S = 45
+WAIT_S = 30
 """Seconds until something that should come did not; far above what it takes, since the machine may be busy."""
 
 Status = dict[str, Any]
@@ -30,6 +31,7 @@ class Operator:
         self.log_file = state.with_name(f"{state.name}.log")
         self._manifests = manifests
         self._process: subprocess.Popen[bytes] | None = None
+        self._started_ns = 0
         quick = {"PITCREW_LOOK_INTERVAL_S": "0.5", "PITCREW_ENGINE_DEADLINE_S": "2", "PITCREW_HEARTBEAT_S": "1"}
         self.environ = {
             "PATH": os.environ["PATH"],
@@ -42,6 +44,7 @@ class Operator:
     def start(self) -> "Operator":
         """Start it; a state directory that is not there yet is made by it."""
         command = [*COMMAND, "run", "--manifests", str(self._manifests), "--state", str(self.state)]
+        self._started_ns = time.time_ns()
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environ, cwd=self.state.parent
@@ -81,9 +84,11 @@ class Operator:
         )
 
     def status(self, name: str = "victim") -> Status:
-        """The status on disk; nothing while none was written."""
+        """The status on disk; nothing while there is none of this run of the operator."""
         path = self.state / "status" / f"default.{name}.yaml"
-        return dict(yaml.safe_load(path.read_text())["status"]) if path.exists() else {}
+        if not path.exists() or path.stat().st_mtime_ns < self._started_ns:
+            return {}
+        return dict(yaml.safe_load(path.read_text())["status"])
 
     def incidents(self) -> list[dict[str, Any]]:
         """Every incident, as `pitcrew incidents` tells them."""

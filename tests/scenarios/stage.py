@@ -253,6 +253,9 @@ class DockerStage(Stage):
             **options,
         )
         self._began = int(time.time())
+        self._for_chaos = self.root / "chaos.yaml"
+        metadata = {"metadata": {"name": NAME}, "kind": "HealthyService", "apiVersion": "pitcrew.dev/v1alpha1"}
+        self._for_chaos.write_text(json.dumps({**metadata, "spec": {"target": self.target, "probes": []}}))
 
     @property
     def target(self) -> dict[str, Any]:
@@ -268,7 +271,7 @@ class DockerStage(Stage):
 
     @property
     def chaos_words(self) -> Sequence[str]:
-        return "--docker", "--manifest", str(self.manifest)
+        return "--docker", "--manifest", str(self._for_chaos)
 
     @property
     def url(self) -> str:

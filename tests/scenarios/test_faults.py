@@ -11,6 +11,7 @@ from tests.scenarios.stage import DockerStage, ProcessStage, Stage
 from tests.waiting import eventually
 
 QUIET_S = 15
+"""Seconds that a quiet run is watched."""
 
 
 def test_a_flag_is_removed_and_that_is_what_healed(stage: Stage) -> None:
@@ -23,13 +24,14 @@ def test_a_flag_is_removed_and_that_is_what_healed(stage: Stage) -> None:
     assert not stage.flagged
     assert stage.life() == life, "it was restarted"
     assert stage.acts()[len(acts) :] == ["remove"]
-    assert seen["lastIncidents"][0] | {"outcome": "Recovered", "cause": "FlagFile"} == seen["lastIncidents"][0]
-    told = [event["reason"] for event in seen["events"] if event["incident"] == seen["lastIncidents"][0]["id"]]
+    healed = seen["lastIncidents"][0]
+    assert (healed["outcome"], healed["cause"]) == ("Recovered", "FlagFile")
+    told = [event["reason"] for event in seen["events"] if event["incident"] == healed["id"]]
     assert told == [
         *("Opened", "EvidenceGathered", "Diagnosed", "Planned", "Judged", "Permitted", "Checked", "Intended", "Acted"),
         *("Verified", "Reported"),
     ]
-    why = operator.why(seen["lastIncidents"][0]["id"])
+    why = operator.why(healed["id"])
     for part in (
         f"declared file exists: {stage.flag}",
         "Allow           ladder/auto: risk Low",

