@@ -87,13 +87,16 @@ def test_a_stop_after_a_record_lets_no_effect_through_and_a_person_is_told(recor
         house.journal.after[record] = stop
         house.flag()
         async with house.running():
-            await house.until(lambda: house.incident.outcome == "Escalated" if house.incidents() else False)
-            await house.passes(60)
+            await house.until(lambda: house.stopped)
+            await house.passes(120)
             assert house.effects() == []
             halted = house.condition("EffectsHalted")
             assert halted is not None
             assert "STOP" in halted.message
-            assert house.condition("Stalled") is not None
+            assert house.status.now["default/victim"].waits_for  # type: ignore[index]
+            house.stopped = False
+            await house.healed()
+        assert house.effects() == ["removeFile"]
 
     run(test())
 
