@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from pitcrew.core.errors import JournalUnwritable
-from tests.loop.composed import FLAG, House, manifest
+from tests.fakes.prober import OK
+from tests.loop.composed import House, manifest
 from tests.loop.test_healing import USUAL
 from tests.loop.virtual import run
 
@@ -152,7 +153,7 @@ def test_a_service_that_heals_by_itself_before_the_live_look_is_left_alone(recor
         house = House(tmp_path)
 
         async def heals() -> None:
-            del house.engine.targets["victim"].files[FLAG]
+            house.prober.says["victim"] = OK  # the flag is still there, so only the live look can tell
 
         house.journal.after[record] = heals
         house.flag()
