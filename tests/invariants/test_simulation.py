@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given, note, settings
+from hypothesis import Phase, given, note, settings
 from hypothesis import strategies as st
 
 from pitcrew.core.action import Action, Trace
@@ -200,7 +200,7 @@ async def _live(house: House, moments: list[tuple[World, str, float]], crash: bo
     house.journal.after.clear()
 
 
-@settings(max_examples=20)
+@settings(max_examples=10, phases=[Phase.explicit, Phase.generate])
 @given(st.lists(LIFE, min_size=1, max_size=4))
 def test_whatever_happens_each_effect_is_permitted_needed_and_single_and_all_comes_to_rest(
     lives: list[tuple[list[tuple[World, str, float]], bool, str]],
