@@ -16,7 +16,7 @@ REQUIREMENTS := requirements.lock $(wildcard victim-app/requirements.txt)
 # What is Python of our own; a folder counts once something is in it.
 TYPED := operator/pitcrew $(wildcard victim-app/app.py) $(wildcard tools/*.py) $(patsubst %/,%,$(sort $(dir $(wildcard chaos/*.py tests/*.py))))
 
-.PHONY: help demo test check run victim images base-image chaos-list chaos-break chaos-fix clean
+.PHONY: help demo test test-crash check run victim images base-image chaos-list chaos-break chaos-fix clean
 
 help:
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -47,6 +47,9 @@ chaos-fix: $(READY) ## take back what chaos did (SERVICE=victim)
 ##@ Develop
 test: $(READY) ## run the tests; those that need a part this machine lacks say so (PYTEST_ARGS=...)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-crash: $(READY) ## kill the operator at every write and effect, every one on Docker as well (about ten minutes)
+	@PITCREW_CRASH=every $(BIN)/python -m pytest tests/crash $(PYTEST_ARGS)
 
 check: $(READY) ## lint, format, types, layers, generated files
 	$(BIN)/ruff check .

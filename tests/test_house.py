@@ -12,7 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGETS = {
-    "demo", "run", "victim", "chaos-list", "chaos-break", "chaos-fix", "test", "check", "images", "base-image", "clean",
+    "demo", "run", "victim", "chaos-list", "chaos-break", "chaos-fix", "test",
+    "test-crash", "check", "images", "base-image", "clean",
 }  # fmt: skip
 PIN = re.compile(r"[A-Za-z0-9._-]+==[^\s;]+")
 NO_ENGINE = "unix:///nonexistent/docker.sock"

@@ -57,7 +57,8 @@ STARTING = Story(name="starting", running=False)
 HEALING = Story(name="healing", flagged=True)
 UNDOING = Story(name="undoing", flagged=True, sick=True)
 RESTARTING = Story(name="restarting", tired=True)
-STORIES = (STARTING, HEALING, UNDOING, RESTARTING)
+SECOND = Story(name="second remedy", flagged=True, tired=True)
+STORIES = (STARTING, HEALING, UNDOING, RESTARTING, SECOND)
 
 
 class Scene(abc.ABC):

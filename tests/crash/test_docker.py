@@ -2,8 +2,9 @@
 
 import os
 import uuid
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -18,7 +19,7 @@ from tests.crash.suite import Suite, Tally, Told, every_kill
 
 pytestmark = pytest.mark.docker
 
-AT_ONCE = 4
+AT_ONCE = 5
 EVERY = os.environ.get("PITCREW_CRASH") == "every"
 SAMPLE = {
     STARTING: [("effect:start", Position.AFTER)],
@@ -44,10 +45,12 @@ ENDINGS = {
 }
 
 
-@pytest.fixture(scope="session")
-def side_by_side() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield pool
+@dataclass(frozen=True, kw_only=True)
+class Played:
+    """All that was played of one story."""
+
+    untouched: Told
+    killed: Sequence[Told]
 
 
 @pytest.fixture(scope="session")
@@ -65,25 +68,33 @@ def network(client: Any) -> Iterator[str]:
     made.remove()
 
 
-@pytest.mark.parametrize("story", SAMPLE, ids=lambda story: story.name)
+@pytest.fixture(scope="session")
+def played(
+    nursery: Nursery, client: Any, network: str, victim_image: str
+) -> Iterator[Mapping[Story, "Future[Played]"]]:
+    """Every story, all at once; a test waits for its own."""
+    with ThreadPoolExecutor(AT_ONCE) as side_by_side, ThreadPoolExecutor(len(SAMPLE)) as stories:
+
+        def play(story: Story) -> Played:
+            stage = partial(ContainerScene, story, client=client, image=victim_image, network=network)
+            suite = Suite(nursery=nursery, stage=stage, side_by_side=side_by_side)
+            untouched = suite.without_a_kill()
+            kills = [(kill,) for kill in _kills(story, untouched)]
+            return Played(untouched=untouched, killed=suite.with_kills(kills, untouched.must_end()))
+
+        yield {story: stories.submit(play, story) for story in SAMPLE}
+
+
+@pytest.mark.parametrize("story", SAMPLE, ids=str)
 def test_a_kill_leaves_the_same_ending_with_each_effect_once(
-    nursery: Nursery,
-    tally: Tally,
-    side_by_side: ThreadPoolExecutor,
-    client: Any,
-    network: str,
-    victim_image: str,
-    story: Story,
+    played: Mapping[Story, "Future[Played]"], tally: Tally, story: Story
 ) -> None:
-    stage = partial(ContainerScene, story, client=client, image=victim_image, network=network)
-    suite = Suite(nursery=nursery, stage=stage, side_by_side=side_by_side)
-    untouched = suite.without_a_kill()
-    expected = untouched.must_end()
+    told = played[story].result()
+    expected = told.untouched.must_end()
     assert (expected.answer, expected.health, expected.incidents, expected.effects) == ENDINGS[story]
-    told = suite.with_kills([(kill,) for kill in _kills(story, untouched)], expected)
-    tally.add(story, "docker", expected, told)
-    broken = [str(one) for one in told if one.violations]
-    assert not broken, f"{len(broken)} of {len(told)}:\n" + "\n".join(broken)
+    tally.add(story, "docker", expected, told.killed)
+    broken = [str(one) for one in told.killed if one.violations]
+    assert not broken, f"{len(broken)} of {len(told.killed)}:\n" + "\n".join(broken)
 
 
 def _kills(story: Story, untouched: Told) -> list[Kill]:

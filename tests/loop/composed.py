@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 from pitcrew.adapters.clock.boot import BootClock
@@ -58,6 +59,11 @@ def manifest(name: str = "victim", container: str = "", **spec: object) -> Healt
             "spec": {**base, **spec},
         }
     )
+
+
+@cache
+def _runbooks(directories: tuple[Path, ...]) -> RunbookFiles:
+    return RunbookFiles.load(directories)
 
 
 class VictimProber:
@@ -236,7 +242,7 @@ class House:
             rules=CelCompiler(),
             status=status,
             reports=reports,
-            runbooks=RunbookFiles.load(self.settings.runbooks),
+            runbooks=_runbooks(self.settings.runbooks),
             manifests=self.manifests,
             locks=NoOtherOperator(),
             key=signing_key(self.official),
@@ -263,11 +269,11 @@ class House:
         """One life of the operator, ended by a crash: each of its tasks stops where it is, and nothing is written."""
         before = asyncio.all_tasks()
         self.life = operator = self.operator()
-        asyncio.create_task(operator.fleet.run())
+        fleet = asyncio.create_task(operator.fleet.run())
         try:
             yield operator
         finally:
-            own = asyncio.all_tasks() - before
+            own = {fleet} | asyncio.all_tasks() - before
             for task in own:
                 task.cancel()
             await asyncio.gather(*own, return_exceptions=True)

@@ -33,7 +33,7 @@ def test_remedies_in_one_incident_are_bounded_by_attempts(tmp_path: Path) -> Non
         actions = {"removeFile": {"paths": [FLAG, "/app/b", "/app/c", "/app/d"]}, "restart": {}}
         house = House(tmp_path, manifest(remediation={"actions": actions, "attempts": 2}, policy=HIGH))
         house.prober.sick.add("victim")
-        for path in actions["removeFile"]["paths"]:  # type: ignore[index]
+        for path in actions["removeFile"]["paths"]:
             house.engine.write("victim", path, b"")
         async with house.running():
             await house.until(lambda: house.incidents() and house.incident.outcome == "Escalated")

@@ -8,33 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from pitcrew.core.action import describe
 from pitcrew.core.deviation import Deviation, Health, Watch, deviations, good, health, respected
 from pitcrew.core.event import (
-    Abandoned,
-    Acted,
-    Checked,
-    Diagnosed,
     Escalated,
     Event,
-    EvidenceGathered,
     Failed,
-    Healed,
-    Intended,
-    Judged,
-    Kept,
-    NothingToTry,
     Opened,
-    Permitted,
-    Planned,
-    Reconsidered,
-    Reported,
-    Turned,
-    UndoIntended,
-    Undone,
-    UndoPermitted,
     UndoTurned,
-    Verified,
+    told,
 )
 from pitcrew.core.incident import (
     Incident,
@@ -97,50 +78,12 @@ def notice(event: Event, incident: Incident, at: datetime) -> Notice:
     grave = isinstance(event, Opened | Escalated | Failed | UndoTurned)
     kind = "Warning" if grave else "Normal"
     return Notice(
-        at=at, kind=kind, reason=event.type, message=_one_line(_sentence(event)) or event.type, incident=incident.id
+        at=at, kind=kind, reason=event.type, message=_one_line(told(event)) or event.type, incident=incident.id
     )
 
 
 def _one_line(text: str) -> str:
     return bound(" ".join(text.split()), MESSAGE_BYTES_MAX)
-
-
-def _sentence(event: Event) -> str:
-    match event:
-        case Opened(severity=severity, deviations=found):
-            return f"{', '.join(map(str, found))}; severity {severity}"
-        case EvidenceGathered(evidence=evidence):
-            return f"{len(evidence)} items of evidence saved"
-        case Diagnosed(diagnoses=(first, *_)):
-            return f"{first.cause} ({first.confidence} of 100, {first.by}): {first.summary}"
-        case Planned(plan=plan, proposal=proposal, risk=risk):
-            return f"{describe(plan.action)} by runbook {proposal.runbook}; risk {risk.level} ({risk.score})"
-        case NothingToTry(reasons=reasons):
-            return "; ".join(reasons)
-        case Judged(verdict=verdict):
-            return f"{verdict.effect}: {verdict.reason}"
-        case Permitted(permit=permit) | UndoPermitted(permit=permit):
-            return f"permit {permit.serial[:12]} to {permit.direction}, until {permit.expires_at:%H:%M:%S}"
-        case Checked(live=live, detail=detail):
-            return f"right before acting: {live}; {detail}"
-        case Intended(trace=trace) | UndoIntended(trace=trace):
-            return f"intent recorded for run {trace.instance}"
-        case Acted(seen=seen, detail=detail) | Undone(seen=seen, detail=detail):
-            return f"{seen}: {detail}"
-        case Verified(passed=passed, detail=detail):
-            return f"{'healed' if passed else 'not healed'}: {detail}"
-        case Escalated(reason=reason, ask=ask):
-            return f"{reason}; a person is asked: {ask}"
-        case Reported(report=report):
-            return f"report {report}"
-        case Healed(detail=detail):
-            return detail
-        case Diagnosed():
-            return "no diagnosis"
-        case Turned(reason=reason) | Failed(reason=reason) | Kept(reason=reason) | UndoTurned(reason=reason):
-            return reason
-        case Reconsidered(reason=reason) | Abandoned(reason=reason):
-            return reason
 
 
 def conditions(
@@ -202,7 +145,7 @@ def _failing(watch: Watch, now: datetime) -> str:
 
 def _incident(incident: Incident | None, waits_for: str) -> list[_Line]:
     if incident is None:
-        return [("IncidentActive", "False", "None", "no incident is open")]
+        return [("IncidentActive", "False", "NoIncident", "no incident is open")]
     found = [("IncidentActive", "True", str(incident.phase), f"{incident.id}: {waits_for or incident.phase}")]
     if incident.phase is Phase.ESCALATED:
         found.append(("Stalled", "True", "WaitsForPerson", f"{incident.id}: {incident.ask}"))

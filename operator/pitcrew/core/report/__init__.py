@@ -5,7 +5,7 @@ escaped for the place where it is shown (S8); nothing here decides anything.
 """
 
 from pitcrew.core.report.postmortem import postmortem
-from pitcrew.core.report.timeline import Moment, Spans, grounds, rendered_span, spans, timeline, told
+from pitcrew.core.report.timeline import Moment, Spans, grounds, rendered_span, spans, timeline
 from pitcrew.core.report.why import Section, section_data, section_text, why
 
 __all__ = [
@@ -19,6 +19,5 @@ __all__ = [
     "section_text",
     "spans",
     "timeline",
-    "told",
     "why",
 ]

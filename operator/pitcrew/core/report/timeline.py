@@ -3,37 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import assert_never
 
-from pitcrew.core.action import Seen, describe
 from pitcrew.core.event import (
     EVENT_TYPES,
-    Abandoned,
-    Acted,
-    Checked,
-    Diagnosed,
-    Escalated,
-    Event,
     EvidenceGathered,
-    Failed,
-    Healed,
-    Intended,
-    Judged,
-    Kept,
-    Live,
-    NothingToTry,
-    Opened,
-    Permitted,
-    Planned,
-    Reconsidered,
-    Reported,
-    Turned,
-    UndoIntended,
-    Undone,
-    UndoPermitted,
-    UndoTurned,
-    Verified,
     from_record,
+    told,
 )
 from pitcrew.core.evidence import Evidence
 from pitcrew.core.incident import (
@@ -138,79 +113,3 @@ def rendered_span(span: timedelta | None) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
-
-
-def told(event: Event) -> str:
-    """One event in a sentence; it holds text from outside as it is, for the caller to escape."""
-    match event:
-        case Opened(severity=severity, deviations=deviations):
-            return f"opened, {severity}: {', '.join(map(str, deviations))}"
-        case EvidenceGathered(evidence=evidence):
-            return f"saved {len(evidence)} items of evidence"
-        case Diagnosed(diagnoses=(first, *_)):
-            return f"diagnosed {first.cause}, {first.confidence} of 100, by {first.by}"
-        case Diagnosed():
-            return "no diagnosis"
-        case NothingToTry(reasons=reasons):
-            return f"nothing left to try: {'; '.join(reasons)}"
-        case Healed(detail=detail):
-            return f"back without an effect of PitCrew: {detail}"
-        case Escalated(reason=reason, ask=ask):
-            return f"handed over to a person: {reason}; asked: {ask}"
-        case Reconsidered(reason=reason):
-            return f"looked at anew: {reason}"
-        case Abandoned(reason=reason):
-            return f"abandoned: {reason}"
-        case Reported(report=report):
-            return f"postmortem written: {report}"
-        case UndoPermitted() | UndoIntended() | Undone() | UndoTurned() | Kept():
-            return _told_of_undo(event)
-        case _:
-            return _told_of_attempt(event)
-
-
-def _told_of_attempt(
-    event: Planned | Judged | Permitted | Checked | Intended | Turned | Acted | Failed | Verified,
-) -> str:
-    match event:
-        case Planned(plan=plan, proposal=proposal, risk=risk):
-            act = describe(plan.action)
-            return f"attempt {plan.attempt}: {act}, by runbook {proposal.runbook}, risk {risk.level} ({risk.score})"
-        case Judged(verdict=verdict):
-            return f"the Official says {verdict.effect}: {verdict.reason}"
-        case Permitted(permit=permit):
-            return f"permit {permit.serial} to {permit.direction}, until {permit.expires_at:%H:%M:%S}"
-        case Checked(live=live, detail=detail):
-            return f"looked right before acting: {_LIVE[live]}: {detail}"
-        case Intended():
-            return "the intent is durable"
-        case Turned(reason=reason):
-            return f"turned away, nothing was touched: {reason}"
-        case Acted(seen=seen, detail=detail):
-            return f"the Mechanic: {_SEEN[seen]}: {detail}"
-        case Failed(reason=reason):
-            return f"the Mechanic: refused by the target: {reason}"
-        case Verified(passed=passed, looks=looks, detail=detail):
-            return f"{'verified' if passed else 'did not help'}, {looks} looks: {detail}"
-        case _:
-            assert_never(event)
-
-
-def _told_of_undo(event: UndoPermitted | UndoIntended | Undone | UndoTurned | Kept) -> str:
-    match event:
-        case UndoPermitted(permit=permit):
-            return f"permit {permit.serial} to {permit.direction}, until {permit.expires_at:%H:%M:%S}"
-        case UndoIntended():
-            return "the intent to undo is durable"
-        case Undone(seen=seen, detail=detail):
-            return f"undo: {_SEEN[seen]}: {detail}"
-        case UndoTurned(reason=reason):
-            return f"the undo was turned away: {reason}"
-        case Kept(reason=reason):
-            return f"left in place: {reason}"
-        case _:
-            assert_never(event)
-
-
-_LIVE = {Live.DEVIATES: "still deviates", Live.HEALTHY: "healthy, so left alone", Live.CHANGED: "the target changed"}
-_SEEN = {Seen.DONE: "done", Seen.NOT_DONE: "not done", Seen.UNKNOWN: "outcome unknown"}
