@@ -67,6 +67,7 @@ from pitcrew.core.step import (
     Escalate,
     GatherEvidence,
     Judge,
+    JudgeAgain,
     Keep,
     LookBack,
     LookBackUndo,
@@ -104,6 +105,7 @@ GIVES: dict[type[Step], set[str]] = {
     LookBackUndo: {*UNDO_OUTCOMES, "UndoTurned"},
     Escalate: {"Escalated"},
     Reconsider: {"Reconsidered"},
+    JudgeAgain: {"Reconsidered"},
     NoteHealed: {"Healed"},
     WriteReport: {"Reported"},
     Wait: set(),
@@ -166,7 +168,7 @@ def test_a_hold_waits_for_its_time_or_another_policy() -> None:
     incident = replace(story.now, phase=Phase.HELD, attempts=(replace(story.now.attempt, verdict=held),))
     same, other = Situation(deviates=True, policy_digest="d"), Situation(deviates=True, policy_digest="e")
     assert next_step(incident, same, at(59)) == Wait(reason="budget/target: spent", until=until)
-    assert isinstance(next_step(incident, same, at(60)), Reconsider)
+    assert isinstance(next_step(incident, same, at(60)), JudgeAgain)
     assert isinstance(next_step(incident, other, at(0)), Reconsider)
 
 
@@ -281,6 +283,8 @@ class World:
                 return Escalated(reason=reason, ask=ask, policy_digest=policy_digest(self.service))
             case Reconsider(reason=reason):
                 return Reconsidered(reason=reason)
+            case JudgeAgain():
+                return self.rolls(Reconsidered(reason="no longer held"), None)  # type: ignore[return-value]
             case NoteHealed():
                 return Healed(detail="")
             case WriteReport():

@@ -2,10 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from pitcrew.core.deviation import FLAP_CALM_S
 from pitcrew.core.errors import EngineUnavailable
 from pitcrew.core.event import (
     Intended,
@@ -205,5 +207,24 @@ def test_a_probe_that_is_flawed_by_a_bug_of_ours_only_delays(tmp_path: Path) -> 
             house.prober.errors.append(RuntimeError("a bug"))
 
         return breaks
+
+    run(test())
+
+
+def test_a_service_that_is_broken_and_healed_again_and_again_is_not_taken_for_flapping(tmp_path: Path) -> None:
+    quick = {**PROBE, "periodSeconds": 1, "failureThreshold": 1}
+    remediation = {"actions": {"removeFile": {"paths": [FLAG]}}, "verifyFor": "1s"}
+
+    async def test() -> None:
+        house = House(tmp_path, manifest(probes=[quick], remediation=remediation))
+        async with house.running():
+            await house.until(lambda: house.condition("Ready"))
+            for number in range(1, 6):
+                house.flag()
+                await house.until(lambda number=number: len(house.incidents()) == number and not house.incident.open)
+        assert house.effects() == ["removeFile"] * 5
+        assert {incident.outcome for incident in house.incidents()} == {"Recovered"}
+        first, *_, last = house.incidents()
+        assert last.opened_at - first.opened_at < timedelta(seconds=FLAP_CALM_S)
 
     run(test())

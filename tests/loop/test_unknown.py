@@ -93,7 +93,7 @@ def test_a_selector_that_finds_two_targets_is_refused_before_and_within_an_incid
     run(test())
 
 
-def test_a_body_of_a_probe_is_bounded_and_escaped_wherever_it_is_shown(tmp_path: Path) -> None:
+def test_a_body_of_a_probe_is_bounded_wherever_it_is_shown(tmp_path: Path) -> None:
     async def test() -> None:
         house = House(tmp_path)
         house.prober.says["victim"] = replace(BROKEN, detail="HTTP 500: oops")

@@ -160,6 +160,11 @@ def _too_early(probe: Probe, seen: Observation) -> bool:
     return started is not None and seen.at - started < timedelta(seconds=probe.initial_delay_seconds)
 
 
+def forgiven(watch: Watch) -> Watch:
+    """The memory after a remedy helped: a swing that PitCrew itself ended is no flap."""
+    return replace(watch, tracks={name: replace(track, changed_at=()) for name, track in watch.tracks.items()})
+
+
 def next_probe_in_s(track: Track, probe: Probe) -> int:
     """Seconds until the probe should be asked again: soon while a first failure waits for its confirmation."""
     confirming = track.failures > 0 and not track.failing

@@ -131,6 +131,13 @@ class Reconsider:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class JudgeAgain:
+    """Ask the Official whether a held plan is still held; only another answer is recorded."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NoteHealed:
     """Record that the deviation is gone."""
 
@@ -169,6 +176,7 @@ Step = (
     | LookBackUndo
     | Escalate
     | Reconsider
+    | JudgeAgain
     | NoteHealed
     | WriteReport
     | Wait
@@ -236,7 +244,7 @@ def _from_held(incident: Incident, situation: Situation, now: datetime) -> Step:
         return Reconsider(reason="the policy changed")
     until = verdict.until or incident.changed_at + timedelta(seconds=HOLD_RECHECK_S)
     if now >= until:
-        return Reconsider(reason="the hold is over")
+        return JudgeAgain(attempt=incident.attempt)
     return Wait(reason=verdict.reason, until=until)
 
 

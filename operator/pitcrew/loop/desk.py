@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from pitcrew.core.conditions import Condition, Notice, ServiceStatus, conditions, notice
-from pitcrew.core.deviation import Deviation, Watch, deviates, deviations, health, observe
+from pitcrew.core.deviation import Deviation, Watch, deviates, deviations, forgiven, health, observe
 from pitcrew.core.event import (
     Event,
+    Verified,
     to_entry,
 )
 from pitcrew.core.history import Past
@@ -99,6 +100,8 @@ class Desk:
         entry = to_entry(incident_id or self.case.id, self.service.key, event)
         record = await self.crew.journal.append(entry)
         self.incident = advance(self.incident, event, record.at)
+        if isinstance(event, Verified) and event.passed:
+            self.watch = forgiven(self.watch)
         told = notice(event, self.incident, record.at)
         self.notices = [*self.notices, told][-NOTICES_MAX:]
         _log.info(

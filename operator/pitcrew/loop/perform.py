@@ -44,7 +44,7 @@ from pitcrew.core.history import summarise
 from pitcrew.core.incident import Attempt, Incident
 from pitcrew.core.observation import LogLine, Observation, ProbeReason, RuntimeFacts
 from pitcrew.core.permit import Permit, PermitRefused
-from pitcrew.core.policy import Case, Tries, policy_digest, target_digest
+from pitcrew.core.policy import Case, Effect, Tries, policy_digest, target_digest
 from pitcrew.core.proposal import NoRemedy, Plan, Proposal, propose
 from pitcrew.core.report import postmortem
 from pitcrew.core.resource import HealthyService
@@ -60,6 +60,7 @@ from pitcrew.core.step import (
     Escalate,
     GatherEvidence,
     Judge,
+    JudgeAgain,
     Keep,
     LookBack,
     LookBackUndo,
@@ -116,6 +117,8 @@ async def perform(step: Step, desk: Desk) -> Event | None:
             return Escalated(reason=reason, ask=ask, policy_digest=policy_digest(desk.service))
         case Reconsider(reason=reason):
             return Reconsidered(reason=reason)
+        case JudgeAgain(attempt=attempt):
+            return await _judge_again(desk, attempt)
         case NoteHealed():
             return Healed(detail="the deviation is gone, and no effect of PitCrew is needed any more")
         case WriteReport():
@@ -226,6 +229,14 @@ def _case(desk: Desk, attempt: Attempt) -> Case:
             "history": asdict(history),
         },
     )
+
+
+async def _judge_again(desk: Desk, attempt: Attempt) -> Event | None:
+    """A hold that goes on is nothing new, and leaves no record; once it is over, all is looked at anew."""
+    verdict = await desk.crew.official.judge(desk.service, attempt.plan, _case(desk, attempt))
+    if verdict.effect is Effect.HOLD:
+        return None
+    return Reconsidered(reason=f"no longer held: {verdict.reason}")
 
 
 async def _ask_permit(desk: Desk, attempt: Attempt) -> Event:

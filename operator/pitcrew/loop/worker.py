@@ -20,7 +20,7 @@ from pitcrew.core.incident import (
     Impossible,
 )
 from pitcrew.core.observation import RuntimeFacts
-from pitcrew.core.step import Close, Wait, next_step, situation_of
+from pitcrew.core.step import Close, JudgeAgain, Step, Wait, next_step, situation_of
 from pitcrew.core.untrusted import clean
 from pitcrew.loop.desk import Desk
 from pitcrew.loop.perform import perform
@@ -112,7 +112,7 @@ class Worker:
             await desk.show(type(step).__name__)
             event = await perform(step, desk)
             if event is None:
-                return f"{type(step).__name__}: cannot be told now; tried again"
+                return _waits_for(step)
             await desk.record(event)
         return ""
 
@@ -142,3 +142,10 @@ class Worker:
             for task in waiting:
                 task.cancel()
         self._wake.clear()
+
+
+def _waits_for(step: Step) -> str:
+    """What an incident waits for whose step gave nothing yet."""
+    if isinstance(step, JudgeAgain) and step.attempt.verdict is not None:
+        return f"held: {step.attempt.verdict.reason}"
+    return f"{type(step).__name__}: cannot be told now; tried again"

@@ -44,7 +44,7 @@ class Limits:
     permit_ttl_s: int = 30
     """Seconds a permit is good for. Between permit and effect lie one live look and one durable record, seconds even on
     a busy machine; what is older was decided about a world that may be gone."""
-    everywhere_max: int = 30
+    everywhere_max: int = 20
     """Actions on all services together in one window: more at once is not a fault of services but of their host."""
     everywhere_window_s: int = 3600
     """Length of that window in seconds; at most seven days."""
