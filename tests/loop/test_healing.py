@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -217,11 +218,15 @@ def test_a_service_that_is_broken_and_healed_again_and_again_is_not_taken_for_fl
 
     async def test() -> None:
         house = House(tmp_path, manifest(probes=[quick], remediation=remediation))
+
+        def ended(number: int) -> bool:
+            return len(house.incidents()) == number and not house.incident.open
+
         async with house.running():
             await house.until(lambda: house.condition("Ready"))
             for number in range(1, 6):
                 house.flag()
-                await house.until(lambda number=number: len(house.incidents()) == number and not house.incident.open)
+                await house.until(partial(ended, number))
         assert house.effects() == ["removeFile"] * 5
         assert {incident.outcome for incident in house.incidents()} == {"Recovered"}
         first, *_, last = house.incidents()

@@ -102,6 +102,23 @@ def test_a_stop_after_a_record_lets_no_effect_through_and_a_person_is_told(recor
     run(test())
 
 
+def test_a_hold_that_goes_on_for_an_hour_leaves_one_record(tmp_path: Path) -> None:
+    async def test() -> None:
+        house = House(tmp_path)
+        house.stopped = True
+        house.flag()
+        async with house.running():
+            await house.until(lambda: "Judged" in house.story())
+            held = house.story()
+            await house.passes(3_600)
+            assert house.story() == held
+            house.stopped = False
+            await house.healed()
+        assert house.effects() == ["removeFile"]
+
+    run(test())
+
+
 def test_a_stop_during_verification_lets_it_end(tmp_path: Path) -> None:
     async def test() -> None:
         house = House(tmp_path)
