@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import docker
 import hypothesis
@@ -29,6 +30,8 @@ ENGINE_REMEDY = "on Debian: apt-get install docker.io iptables, then start docke
 BUILD_TIMEOUT_S = 300
 REASON_CHARS_MAX = 160
 skipped_key = pytest.StashKey[Counter[str]]()
+lines_key = pytest.StashKey[list[str]]()
+"""What workers of pytest-xdist want printed at the end, from `workeroutput["lines"]`."""
 
 # Machines differ in speed, so no example fails for being slow; a failure prints what repeats it.
 hypothesis.settings.register_profile("pitcrew", deadline=None, print_blob=True)
@@ -96,6 +99,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if unknown:
         raise pytest.UsageError(f"{REQUIRE_VARIABLE} names {', '.join(unknown)}; known are {', '.join(PARTS)}")
     config.stash[skipped_key] = Counter()
+    config.stash[lines_key] = []
 
 
 def pytest_sessionstart() -> None:
@@ -113,9 +117,32 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 config.stash[skipped_key][line] += 1
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Tests of one file stay together and in order where several workers share the work (pytest-xdist)."""
+    if item.get_closest_marker("xdist_group") is None:
+        item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(ROOT))))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["skipped"] = dict(session.config.stash[skipped_key])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Every worker of pytest-xdist collects the same tests, so that each tells the same counts; lines are its own."""
+    config, output = node.config, getattr(node, "workeroutput", {})
+    for line, count in output.get("skipped", {}).items():
+        config.stash[skipped_key][line] = count
+    config.stash[lines_key].extend(output.get("lines", []))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     for line, count in config.stash[skipped_key].items():
         terminalreporter.write_line(f"{line} ({count} skipped)", yellow=True)
+    for line in config.stash[lines_key]:
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

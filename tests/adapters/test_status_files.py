@@ -75,7 +75,7 @@ def test_the_file_holds_the_resource_as_declared_and_what_was_seen(tmp_path: Pat
     assert status["journalHead"] == {"seq": 12, "hash": "ab" * 32}
     assert status["manifest"] == {"source": "manifests/victim.yaml", "stale": ""}
     assert status["incident"]["waitsFor"] == "a person"  # type: ignore[index]
-    assert [one["helped"] for one in status["incident"]["attempts"]] == [False, None, None]  # type: ignore[index]
+    assert [one["helped"] for one in status["incident"]["attempts"]] == [False, False]  # type: ignore[index]
     assert status["lastIncidents"][0]["outcome"] == "Recovered"  # type: ignore[index]
     assert status["events"][0]["incident"] == "victim-1"  # type: ignore[index]
 

@@ -10,6 +10,13 @@ from tests.crash.suite import Tally
 TALLY = pytest.StashKey[Tally]()
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of pytest-xdist hands its tally to the session that prints it."""
+    output, tally = getattr(session.config, "workeroutput", None), session.config.stash.get(TALLY, None)
+    if output is not None and tally is not None and tally.kills:
+        output.setdefault("lines", []).append(str(tally))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     tally = config.stash.get(TALLY, None)
     if tally is not None and tally.kills:
