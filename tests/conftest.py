@@ -132,7 +132,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """Every worker of pytest-xdist collects the same tests, so that each tells the same counts; lines are its own."""
-    config, output = node.config, getattr(node, "workeroutput", {})
+    config: pytest.Config = node.config
+    output = getattr(node, "workeroutput", {})
     for line, count in output.get("skipped", {}).items():
         config.stash[skipped_key][line] = count
     config.stash[lines_key].extend(output.get("lines", []))
