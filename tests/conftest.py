@@ -126,7 +126,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
-        output["skipped"] = dict(session.config.stash[skipped_key])
+        counts: Counter[str] = session.config.stash[skipped_key]
+        output["skipped"] = dict(counts)
 
 
 @pytest.hookimpl(optionalhook=True)
