@@ -9,8 +9,8 @@ STATE ?= .pitcrew/state
 FAULT ?= flag
 SERVICE ?= victim
 PYTEST_ARGS ?=
-# Most tests wait for a real engine or a real process most of the time, so that four share two cores well.
-TEST_WORKERS ?= 4
+# Most tests wait for a real engine or a real process most of the time; tests of one file stay together.
+TEST_WORKERS ?= 3
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -48,7 +48,7 @@ chaos-fix: $(READY) ## take back what chaos did (SERVICE=victim)
 
 ##@ Develop
 test: $(READY) ## run the tests; those that need a part this machine lacks say so (PYTEST_ARGS=...)
-	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 test-crash: $(READY) ## kill the operator at every write and effect, every one on Docker as well (about ten minutes)
 	@PITCREW_CRASH=every $(BIN)/python -m pytest tests/crash $(PYTEST_ARGS)

@@ -117,12 +117,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 config.stash[skipped_key][line] += 1
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Tests of one file stay together and in order where several workers share the work (pytest-xdist)."""
-    if item.get_closest_marker("xdist_group") is None:
-        item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(ROOT))))
-
-
 def pytest_sessionfinish(session: pytest.Session) -> None:
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
