@@ -193,7 +193,7 @@ class Target(Model):
         """Short human name of the target, such as `docker/victim`."""
         if self.docker is not None:
             return f"docker/{self.docker.container or f'{self.docker.compose_project}.{self.docker.compose_service}'}"
-        return f"process/{self.process.command[0] if self.process else ''}"
+        return f"process/{self.process.command[0].rpartition('/')[2] if self.process else ''}"
 
 
 class Header(Model):
