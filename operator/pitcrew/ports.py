@@ -49,6 +49,16 @@ class Runtime(Protocol):
             TargetAbsent: the target is gone.
         """
 
+    async def processes(self, service: HealthyService, facts: RuntimeFacts, *, lines_max: int) -> Sequence[str]:
+        """One line per process of a running target: pid, state, where it waits in the kernel, name; no arguments.
+
+        What a restart destroys and a person who looks for the cause of a hang asks for first.
+
+        Raises:
+            Unavailable: the engine does not give them, or the target does not run.
+            TargetAbsent: the target is gone.
+        """
+
     def events(self, service: HealthyService) -> Sequence[RuntimeEvent]:
         """What the runtime reported of the target lately, oldest first, bounded; hints, never the truth."""
 

@@ -14,6 +14,7 @@ from pitcrew.core.errors import (
     Refused,
     TargetAbsent,
     TargetAmbiguous,
+    Unavailable,
 )
 from pitcrew.core.observation import (
     Absent,
@@ -60,6 +61,12 @@ class FakeRuntime:
         while sum(len(line.text.encode()) for line in kept) > bytes_max:
             kept.popleft()
         return list(kept)
+
+    async def processes(self, service: HealthyService, facts: RuntimeFacts, *, lines_max: int) -> Sequence[str]:
+        now = self.facts(self._engine.find(service), service)
+        if not now.running:
+            raise Unavailable(f"{service.key}: does not run")
+        return [f"1 {'T' if now.suspended else 'S'} - workload"][:lines_max]
 
     def events(self, service: HealthyService) -> Sequence[RuntimeEvent]:
         target = self._engine.targets.get(name_of(service))

@@ -141,6 +141,25 @@ class RuntimeContract:
         with pytest.raises(TargetAbsent):
             await world.runtime.logs(service, facts, lines_max=10, bytes_max=4096)
 
+    async def test_the_processes_of_a_running_target_are_listed_with_their_state_also_when_it_hangs(
+        self, world: World
+    ) -> None:
+        service = await world.create("alpha")
+        await world.suspend(service)
+        facts = await facts_of(world, service)
+        listed = await world.runtime.processes(service, facts, lines_max=8)
+        assert 1 <= len(listed) <= 8
+        assert all("\n" not in line for line in listed)
+        assert listed[0].split()[1].startswith("T")
+        await world.resume(service)
+
+    async def test_a_target_that_ended_lists_no_processes(self, world: World) -> None:
+        service = await world.create("alpha")
+        facts = await facts_of(world, service)
+        await world.kill(service)
+        with pytest.raises((Unavailable, TargetAbsent)):
+            await world.runtime.processes(service, facts, lines_max=8)
+
     async def test_a_command_gives_its_exit_code_and_what_it_wrote(self, world: World) -> None:
         service = await world.create("alpha")
         facts = await facts_of(world, service)

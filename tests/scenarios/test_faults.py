@@ -1,5 +1,6 @@
 """Each fault of chaos against the running operator: what it ends in, and who did it."""
 
+import re
 import time
 from collections.abc import Callable
 
@@ -126,6 +127,8 @@ def test_a_hang_is_healed_by_a_restart(stage: Stage) -> None:
     assert stage.life() not in ("", life)
     assert stage.acts()[len(acts) :] == ["start" if isinstance(stage, ProcessStage) else "restart"]
     assert seen["lastIncidents"][0]["cause"] == "Hang"
+    why = operator.why(seen["lastIncidents"][0]["id"])
+    assert re.search(r"Runtime +process: \d+ T", why), "the process list was not saved before the restart"
 
 
 @pytest.mark.slow

@@ -28,6 +28,8 @@ TEXT_BYTES_MAX = 400
 """Bytes of one item; a template longer than this says nothing a shorter one does not."""
 TEMPLATES_MAX = 20
 """Log templates kept; rare and error lines first."""
+PROCESSES_MAX = 20
+"""Processes listed; a hang shows in the first few."""
 EVENTS_MAX = 20
 """Runtime events kept, the latest."""
 
@@ -66,6 +68,7 @@ def gather(
     logs: Iterable[LogLine],
     events: Sequence[RuntimeEvent],
     missing: Sequence[str] = (),
+    processes: Sequence[str] = (),
 ) -> tuple[Evidence, ...]:
     """All evidence of one instant, numbered E1, E2, ...; `missing` names what could not be gathered."""
     items = [
@@ -73,6 +76,7 @@ def gather(
         *_probe_items(seen, found),
         *_log_items(logs),
         *_event_items(events),
+        *(_fact(Source.RUNTIME, "process", line, f"process: {line}") for line in processes[:PROCESSES_MAX]),
         *(_fact(Source.RUNTIME, "missing", part, f"could not be gathered: {part}") for part in missing),
     ]
     return tuple(

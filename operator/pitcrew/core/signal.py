@@ -29,6 +29,7 @@ FACTS: tuple[str, ...] = (
     "probe.other",
     "check.broken",
     "event",
+    "process",
     "missing",
 )
 """Every key that evidence may carry; a signal over any other could never hold and is refused."""

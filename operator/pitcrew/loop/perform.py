@@ -39,7 +39,7 @@ from pitcrew.core.event import (
     UndoTurned,
     Verified,
 )
-from pitcrew.core.evidence import gather
+from pitcrew.core.evidence import PROCESSES_MAX, gather
 from pitcrew.core.history import summarise
 from pitcrew.core.incident import Attempt, Incident
 from pitcrew.core.observation import LogLine, Observation, ProbeReason, RuntimeFacts
@@ -134,8 +134,10 @@ async def _gather(desk: Desk) -> Event | None:
     if not _telling(desk, seen):
         return None
     runtime = desk.crew.runtimes[desk.service.spec.target.kind]
-    logs, missing = await _logs(desk, seen)
-    evidence = gather(seen, desk.found(), logs, runtime.events(desk.service), missing)
+    logs, no_logs = await _logs(desk, seen)
+    processes, no_processes = await _processes(desk, seen)
+    missing = (*no_logs, *no_processes)
+    evidence = gather(seen, desk.found(), logs, runtime.events(desk.service), missing, processes)
     return EvidenceGathered(evidence=evidence, deviations=desk.found())
 
 
@@ -157,6 +159,18 @@ async def _logs(desk: Desk, seen: Observation) -> tuple[Sequence[LogLine], tuple
         return await asyncio.wait_for(reading, settings.evidence_deadline_s), ()
     except (Unavailable, TargetAbsent, TimeoutError) as error:
         return (), (f"logs: {error or 'not in time'}",)
+
+
+async def _processes(desk: Desk, seen: Observation) -> tuple[Sequence[str], tuple[str, ...]]:
+    """The process list, before a restart can destroy it."""
+    if not isinstance(seen.sight, RuntimeFacts) or not seen.sight.running:
+        return (), ()
+    runtime = desk.crew.runtimes[desk.service.spec.target.kind]
+    reading = runtime.processes(desk.service, seen.sight, lines_max=PROCESSES_MAX)
+    try:
+        return await asyncio.wait_for(reading, desk.crew.settings.evidence_deadline_s), ()
+    except (Unavailable, TargetAbsent, TimeoutError) as error:
+        return (), (f"processes: {error or 'not in time'}",)
 
 
 def _plan(desk: Desk) -> Event | None:

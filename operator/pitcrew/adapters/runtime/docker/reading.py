@@ -88,6 +88,17 @@ class DockerRuntime:
         except errors.APIError as error:
             raise EngineUnavailable(f"{service.key}: the engine gives no log: {explanation(error)}") from error
 
+    async def processes(self, service: HealthyService, facts: RuntimeFacts, *, lines_max: int) -> Sequence[str]:
+        """See `Runtime.processes`. The engine runs `ps` beside the container, so that a hung one can be listed too."""
+        try:
+            return await self._engine.call(
+                lambda session: _processes(session, facts.target_id, lines_max), about=service.key
+            )
+        except errors.NotFound as error:
+            raise TargetAbsent(f"{service.key}: {explanation(error)}") from error
+        except errors.APIError as error:
+            raise EngineUnavailable(f"{service.key}: the engine lists no processes: {explanation(error)}") from error
+
     def events(self, service: HealthyService) -> Sequence[RuntimeEvent]:
         """See `Runtime.events`."""
         target = service.spec.target.docker
@@ -128,6 +139,11 @@ class DockerRuntime:
 
 def _blind(reason: str, error: Exception) -> Blind:
     return Blind(reason=reason, detail=printable(str(error), chars_max=_DETAIL_CHARS_MAX))
+
+
+def _processes(session: Session, container_id: str, lines_max: int) -> list[str]:
+    listed = session.client.top(container_id, ps_args="-eo pid,stat,wchan:24,comm")
+    return [printable(" ".join(row), chars_max=_DETAIL_CHARS_MAX) for row in listed["Processes"][:lines_max]]
 
 
 def _tail(session: Session, container_id: str, lines_max: int, bytes_max: int) -> list[LogLine]:

@@ -12,6 +12,7 @@ from typing import Any
 from pitcrew.adapters.runtime.process import inside, shim
 from pitcrew.adapters.runtime.process.commands import run_command
 from pitcrew.adapters.runtime.process.facts import read_events, read_facts
+from pitcrew.adapters.runtime.process.family import family
 from pitcrew.adapters.runtime.process.home import (
     POLL_S,
     Home,
@@ -93,6 +94,14 @@ class ProcessRuntime:
             )
         except OSError as problem:
             raise Unavailable(f"{folder}: cannot be read ({problem.strerror})") from problem
+
+    async def processes(self, service: HealthyService, facts: RuntimeFacts, *, lines_max: int) -> Sequence[str]:
+        """The main process and all that descends from it, as `/proc` has them."""
+        main = shim.living(facts.instance, shim.boot_id())
+        if main is None:
+            raise Unavailable(f"{service.key}: does not run, so it has no processes")
+        found = await self._workers.call(service.key, self._look_timeout_s, family, main)
+        return found[:lines_max]
 
     def events(self, service: HealthyService) -> Sequence[RuntimeEvent]:
         """Starts and ends as the last look read them."""
