@@ -110,14 +110,14 @@ FREE_AT = NOW + timedelta(minutes=7)
 @pytest.mark.parametrize(
     ("spent", "effect", "until"),
     [
-        ({"target": 4}, A, None),
-        ({"target": 5, "target_free_at": FREE_AT}, Effect.HOLD, FREE_AT),
-        ({"target": 5}, Effect.HOLD, NOW + timedelta(seconds=HOLD_RECHECK_S)),
+        ({"target": 9}, A, None),
+        ({"target": 10, "target_free_at": FREE_AT}, Effect.HOLD, FREE_AT),
+        ({"target": 10}, Effect.HOLD, NOW + timedelta(seconds=HOLD_RECHECK_S)),
         ({"everywhere": 29}, A, None),
         ({"everywhere": 30, "everywhere_free_at": FREE_AT}, Effect.HOLD, FREE_AT),
         ({"last_at": NOW - timedelta(minutes=10)}, A, None),
         ({"last_at": NOW - timedelta(minutes=3)}, Effect.HOLD, NOW + timedelta(minutes=7)),
-        ({"target": 5, "target_free_at": NOW + timedelta(1), "last_at": NOW}, Effect.HOLD, NOW + timedelta(1)),
+        ({"target": 10, "target_free_at": NOW + timedelta(1), "last_at": NOW}, Effect.HOLD, NOW + timedelta(1)),
     ],
 )
 def test_budgets_and_cooldown_hold_until_they_are_over(

@@ -60,7 +60,7 @@ def test_the_manifest_of_the_design_works_as_it_stands() -> None:
         ("spec.policy.approve_up_to", "High"),
         ("spec.policy.cooldown", 0),
         ("spec.policy.rules", []),
-        ("spec.policy.budget.actions", 5),
+        ("spec.policy.budget.actions", 10),
         ("spec.policy.budget.window", 3600),
         ("spec.remediation.actions.start", None),
         ("spec.remediation.actions.restart", None),

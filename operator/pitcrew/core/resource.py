@@ -309,8 +309,8 @@ class Remediation(Model):
 class Budget(Model):
     """How many actions a window may see."""
 
-    actions: Annotated[int, Field(strict=True, ge=0, le=100)] = 5
-    """Actions at most in one window; default 5."""
+    actions: Annotated[int, Field(strict=True, ge=0, le=100)] = 10
+    """Actions at most in one window; default 10."""
     window: Annotated[Duration, Field(ge=60, le=7 * 86400, validate_default=False)] = 3600
     """Length of the sliding window; default 1h."""
 
