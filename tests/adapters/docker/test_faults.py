@@ -52,7 +52,7 @@ async def test_row_1_a_flag_file_is_a_fact_and_survives_a_restart(world: DockerW
 async def test_row_2_a_crash_loop_is_seen_by_its_deaths(world: DockerWorld) -> None:
     service = await world.create("alpha", command=["false"], init=False, restart_policy=ALWAYS)
     async with asyncio.timeout(30):
-        while (facts := await facts_of(world, service)).deaths < 3:
+        while not isinstance(facts := await world.runtime.look(service), RuntimeFacts) or facts.deaths < 3:
             await asyncio.sleep(0.05)
     assert facts.restarts_by_itself
     assert facts.stopped_by is not StoppedBy.PERSON

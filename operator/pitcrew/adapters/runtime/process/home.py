@@ -186,7 +186,8 @@ class Home:
         if self._is_taken(order, record):
             return True
         supervisor = shim.living(record["shim"], shim.boot_id()) if record["shim"] else None
-        if supervisor is None or record["runs"][-1]["finished_at"] is not None:
+        is_running = bool(record["runs"]) and record["runs"][-1]["finished_at"] is None
+        if supervisor is None or not is_running:
             return False
         letter = self._letter(order.op)
         shim.write_json(str(letter), order.as_json(addressee=record["shim"]))
