@@ -252,7 +252,8 @@ def incident_machine() -> str:
     table = "".join(f"| {phase or 'none'} | {event} | {to} |\n" for (phase, event), to in TRANSITIONS.items())
     return (
         "# The life of an incident\n\n"
-        "One table (`TRANSITIONS` in `core/incident.py`) is the whole machine; what is not in it is refused. The same "
+        "One table (`TRANSITIONS` in `core/incident/machine.py`) is the whole machine; what is not in it is refused. "
+        "The same "
         "function applies it live and when the journal is replayed.\n\n"
         f"{diagram}\n\n{told}## The table\n\n| Phase | Event | Next phase |\n| --- | --- | --- |\n{table}"
     )

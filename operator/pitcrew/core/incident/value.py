@@ -1,0 +1,137 @@
+"""What is known of one incident and of each attempt in it, as frozen values."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from pitcrew.core.action import Action, Seen, Trace
+from pitcrew.core.deviation import Deviation
+from pitcrew.core.diagnosis import Cause, Diagnosis
+from pitcrew.core.evidence import Evidence
+from pitcrew.core.incident.machine import Phase
+from pitcrew.core.permit import Permit
+from pitcrew.core.policy import Verdict
+from pitcrew.core.proposal import Plan, Proposal
+from pitcrew.core.resource import Level
+from pitcrew.core.risk import Risk
+
+
+class Recovery(StrEnum):
+    """How a service came back."""
+
+    REMEDY = "Remedy"
+    ITSELF = "Itself"
+
+
+UNDO_TRIES_MAX = 2
+"""Undos of one attempt that may be found not done; after that a person looks (S10)."""
+
+
+class UndoStand(StrEnum):
+    """Where the undo of an attempt stands."""
+
+    NONE = "None"
+    PENDING = "Pending"
+    UNDER_WAY = "UnderWay"
+    DONE = "Done"
+    UNCERTAIN = "Uncertain"
+    TURNED = "Turned"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """One plan and all that came of it. `effective` is None until a verification or a failure said so."""
+
+    plan: Plan
+    proposal: Proposal
+    risk: Risk
+    planned_at: datetime
+    verdict: Verdict | None = None
+    permit: Permit | None = None
+    trace: Trace | None = None
+    intended_at: datetime | None = None
+    seen: Seen | None = None
+    acted_at: datetime | None = None
+    turned: str = ""
+    effective: bool | None = None
+    verified: str = ""
+    undo: UndoStand = UndoStand.NONE
+    undo_permit: Permit | None = None
+    undo_trace: Trace | None = None
+    undo_detail: str = ""
+    undo_tries: int = 0
+
+    @property
+    def touched(self) -> bool:
+        """Whether the target may have been changed."""
+        return self.seen in (Seen.DONE, Seen.UNKNOWN)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Incident:
+    """Everything that is known of one incident, by its events alone."""
+
+    id: str
+    service: str
+    target: str
+    severity: Level
+    deviations: tuple[Deviation, ...]
+    detected_from: datetime
+    opened_at: datetime
+    phase: Phase
+    changed_at: datetime
+    evidence: tuple[Evidence, ...] = ()
+    considered: tuple[tuple[Deviation, ...], ...] = ()
+    diagnoses: tuple[Diagnosis, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    stuck_because: str = ""
+    ask: str = ""
+    escalated_at: datetime | None = None
+    escalated_under: str = ""
+    recovery: Recovery | None = None
+    recovered_at: datetime | None = None
+    abandoned: str = ""
+    report: str = ""
+    reported_events: int = 0
+    events: int = 0
+
+    @property
+    def attempt(self) -> Attempt:
+        """The attempt under way, or the last one."""
+        return self.attempts[-1]
+
+    @property
+    def cause(self) -> Cause:
+        """The leading cause so far."""
+        return self.diagnoses[0].cause if self.diagnoses else Cause.UNKNOWN
+
+    @property
+    def ineffective(self) -> tuple[Action, ...]:
+        """Actions that were tried here and did not help."""
+        return tuple(attempt.plan.action for attempt in self.attempts if attempt.effective is False)
+
+    @property
+    def effects(self) -> int:
+        """Attempts that may have changed the target."""
+        return sum(attempt.trace is not None and attempt.seen is not Seen.NOT_DONE for attempt in self.attempts)
+
+    @property
+    def to_undo(self) -> Attempt | None:
+        """The latest attempt whose undo is still to come."""
+        return next((a for a in reversed(self.attempts) if a.undo in (UndoStand.PENDING, UndoStand.UNDER_WAY)), None)
+
+    @property
+    def open(self) -> bool:
+        """Whether it still needs the loop."""
+        return self.phase is not Phase.CLOSED
+
+    @property
+    def outcome(self) -> str:
+        """How it ended, or that it has not."""
+        if self.abandoned:
+            return "Abandoned"
+        if self.recovery is Recovery.REMEDY:
+            return "Recovered"
+        if self.recovery is Recovery.ITSELF:
+            return "SelfRecovered"
+        return "Escalated" if self.phase is Phase.ESCALATED else "Open"

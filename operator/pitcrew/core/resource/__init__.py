@@ -1,0 +1,63 @@
+"""The resource `HealthyService`: what a person declares, as frozen values.
+
+The shape is DESIGN section 4. A field enters this file together with the code that reads it; until then it is an
+unknown-field error. Names on the wire are camelCase and, for probes, those of Kubernetes with its defaults.
+"""
+
+from pitcrew.core.resource.base import (
+    Argument,
+    DnsName,
+    Duration,
+    EnvName,
+    FilePath,
+    Ladder,
+    Level,
+    Model,
+    parse_duration,
+    reaches,
+    render_duration,
+)
+from pitcrew.core.resource.policy import Budget, Mode, Policy, Rule, RuleEffect
+from pitcrew.core.resource.probe import DockerHealth, ExecProbe, Header, HttpGet, Probe
+from pitcrew.core.resource.remediation import Actions, Remediation, RemoveFileAction, RestartAction, StartAction
+from pitcrew.core.resource.service import API_VERSION, KIND, HealthyService, Metadata, ServiceKey, Spec
+from pitcrew.core.resource.target import DockerTarget, ProcessTarget, Target, TargetKind
+
+__all__ = [
+    "API_VERSION",
+    "KIND",
+    "Actions",
+    "Argument",
+    "Budget",
+    "DnsName",
+    "DockerHealth",
+    "DockerTarget",
+    "Duration",
+    "EnvName",
+    "ExecProbe",
+    "FilePath",
+    "Header",
+    "HealthyService",
+    "HttpGet",
+    "Ladder",
+    "Level",
+    "Metadata",
+    "Mode",
+    "Model",
+    "Policy",
+    "Probe",
+    "ProcessTarget",
+    "Remediation",
+    "RemoveFileAction",
+    "RestartAction",
+    "Rule",
+    "RuleEffect",
+    "ServiceKey",
+    "Spec",
+    "StartAction",
+    "Target",
+    "TargetKind",
+    "parse_duration",
+    "reaches",
+    "render_duration",
+]

@@ -1,0 +1,85 @@
+"""The resource `HealthyService`, whole."""
+
+from typing import Annotated, Literal, NewType
+
+from pydantic import Field, model_validator
+
+from pitcrew.core.resource.base import DnsName, Level, Model
+from pitcrew.core.resource.policy import Policy
+from pitcrew.core.resource.probe import Probe
+from pitcrew.core.resource.remediation import Remediation
+from pitcrew.core.resource.target import Target, TargetKind
+
+API_VERSION = "pitcrew.dev/v1alpha1"
+KIND = "HealthyService"
+
+ServiceKey = NewType("ServiceKey", str)
+"""`NAMESPACE/NAME`, the one name of a service across PitCrew."""
+
+
+class Metadata(Model):
+    """Names and labels, as Kubernetes has them."""
+
+    name: DnsName
+    """Name of the service, unique in its namespace; at most 63 characters."""
+    namespace: DnsName = "default"
+    """Namespace of the service; default `default`."""
+    labels: Annotated[dict[str, str], Field(max_length=64)] = Field(default_factory=dict)
+    """Labels for selection by people and policies; nothing acts on them."""
+
+
+class Spec(Model):
+    """What must be so, and what may be done about it."""
+
+    target: Target
+    """The workload behind the service."""
+    probes: Annotated[list[Probe], Field(max_length=16)] = Field(default_factory=list)
+    """Questions that define health; default: the container's own HEALTHCHECK."""
+    remediation: Remediation = Field(default_factory=Remediation)
+    """What PitCrew may do to the service."""
+    criticality: Level = Level.MEDIUM
+    """How much depends on this service: Low, Medium, High, Critical; default Medium."""
+    policy: Policy = Field(default_factory=Policy)
+    """When PitCrew acts by itself, asks, or stays still."""
+
+
+class HealthyService(Model):
+    """A service that PitCrew keeps healthy."""
+
+    api_version: Literal["pitcrew.dev/v1alpha1"]
+    """Always `pitcrew.dev/v1alpha1`."""
+    kind: Literal["HealthyService"]
+    """Always `HealthyService`."""
+    metadata: Metadata
+    """Names and labels."""
+    spec: Spec
+    """What must be so, and what may be done about it."""
+
+    @property
+    def key(self) -> ServiceKey:
+        """`NAMESPACE/NAME`."""
+        return ServiceKey(f"{self.metadata.namespace}/{self.metadata.name}")
+
+    @property
+    def probes(self) -> tuple[tuple[str, Probe], ...]:
+        """The probes with their names; without any, the container's own HEALTHCHECK under its default name."""
+        declared = self.spec.probes
+        if not declared and self.spec.target.kind is TargetKind.DOCKER:
+            declared = [Probe.model_validate({"dockerHealth": {}})]
+        return tuple((probe.name or f"{probe.kind}-{place}", probe) for place, probe in enumerate(declared))
+
+    @model_validator(mode="after")
+    def _probes_fit_the_target(self) -> "HealthyService":
+        names = [name for name, _ in self.probes]
+        if len(set(names)) != len(names):
+            raise ValueError("spec.probes: each probe needs a name of its own")
+        if self.spec.target.kind is not TargetKind.DOCKER and any(p.docker_health for p in self.spec.probes):
+            raise ValueError("spec.probes: dockerHealth needs spec.target.docker")
+        return self
+
+    @model_validator(mode="after")
+    def _removable_paths_fit_the_target(self) -> "HealthyService":
+        remove = self.spec.remediation.actions.remove_file
+        if remove and self.spec.target.kind is TargetKind.DOCKER and any(p[0] != "/" for p in remove.paths):
+            raise ValueError("spec.remediation.actions.removeFile.paths: in a container a path is absolute")
+        return self

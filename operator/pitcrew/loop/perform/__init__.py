@@ -1,0 +1,104 @@
+"""Carrying out one step: the only place where the loop touches the world.
+
+Each function takes the step and gives the event that came of it, or None when nothing could be told and the step has
+to be taken again later. An effect is preceded by its durable intent, which is written here.
+"""
+
+from typing import assert_never
+
+from pitcrew.core.diagnosis import diagnose
+from pitcrew.core.event import (
+    Diagnosed,
+    Escalated,
+    Event,
+    Healed,
+    Judged,
+    Kept,
+    Reconsidered,
+    Reported,
+)
+from pitcrew.core.policy import policy_digest
+from pitcrew.core.report import postmortem
+from pitcrew.core.step import (
+    Act,
+    AskPermit,
+    AskUndo,
+    CheckLive,
+    Close,
+    Diagnose,
+    Escalate,
+    GatherEvidence,
+    Judge,
+    JudgeAgain,
+    Keep,
+    LookBack,
+    LookBackUndo,
+    MakePlan,
+    NoteHealed,
+    Reconsider,
+    Step,
+    Undo,
+    Verify,
+    Wait,
+    WriteReport,
+)
+from pitcrew.loop.desk import Desk
+from pitcrew.loop.perform.acting import act, check_live, look_back, verify
+from pitcrew.loop.perform.gathering import gather_evidence
+from pitcrew.loop.perform.planning import ask_permit, case_of, judge_again, make_plan
+from pitcrew.loop.perform.undoing import ask_undo, look_back_undo, undo
+
+__all__ = ["perform"]
+
+
+async def perform(step: Step, desk: Desk) -> Event | None:
+    """Carry out one step and give its event; None when it must be taken again later."""
+    match step:
+        case GatherEvidence():
+            return await gather_evidence(desk)
+        case Diagnose():
+            return Diagnosed(diagnoses=diagnose(desk.case.evidence))
+        case MakePlan():
+            return make_plan(desk)
+        case Judge(attempt=attempt):
+            verdict = await desk.crew.official.judge(desk.service, attempt.plan, case_of(desk, attempt))
+            return Judged(verdict=verdict)
+        case AskPermit(attempt=attempt):
+            return await ask_permit(desk, attempt)
+        case CheckLive(attempt=attempt):
+            return await check_live(desk, attempt)
+        case Act(attempt=attempt, permit=permit):
+            return await act(desk, attempt.plan, permit)
+        case LookBack(attempt=attempt):
+            return await look_back(desk, attempt)
+        case Verify(attempt=attempt):
+            return await verify(desk, attempt)
+        case Keep(reason=reason, builds=builds):
+            return Kept(reason=reason, builds=builds)
+        case AskUndo(attempt=attempt):
+            return await ask_undo(desk, attempt)
+        case Undo(attempt=attempt, permit=permit):
+            return await undo(desk, attempt, permit)
+        case LookBackUndo(attempt=attempt):
+            return await look_back_undo(desk, attempt)
+        case Escalate(reason=reason, ask=ask):
+            return Escalated(reason=reason, ask=ask, policy_digest=policy_digest(desk.service))
+        case Reconsider(reason=reason):
+            return Reconsidered(reason=reason)
+        case JudgeAgain(attempt=attempt):
+            return await judge_again(desk, attempt)
+        case NoteHealed():
+            return Healed(detail="the deviation is gone, and no effect of PitCrew is needed any more")
+        case WriteReport():
+            return await _report(desk)
+        case Wait() | Close():
+            return None
+        case _:
+            assert_never(step)
+
+
+async def _report(desk: Desk) -> Event:
+    incident = desk.case
+    text = postmortem(incident, tuple(desk.crew.journal.read(incident.id)))
+    place = await desk.crew.reports.write(incident.id, text)
+    return Reported(report=place)

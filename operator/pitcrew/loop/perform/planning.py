@@ -1,0 +1,110 @@
+"""Planning and judging: the proposal with its risk, what the Official says of it, and the permit."""
+
+from dataclasses import asdict
+
+from pitcrew.core.action import Irreversible
+from pitcrew.core.event import (
+    Event,
+    NothingToTry,
+    Permitted,
+    Planned,
+    Reconsidered,
+    Turned,
+)
+from pitcrew.core.history import summarise
+from pitcrew.core.incident import Attempt, Incident
+from pitcrew.core.observation import RuntimeFacts
+from pitcrew.core.permit import PermitRefused
+from pitcrew.core.policy import Case, Effect, Tries, policy_digest, target_digest
+from pitcrew.core.proposal import NoRemedy, Plan, Proposal, propose
+from pitcrew.core.resource import HealthyService
+from pitcrew.core.risk import assess
+from pitcrew.core.runbook import retrieve
+from pitcrew.loop.desk import Desk
+
+
+def make_plan(desk: Desk) -> Event | None:
+    incident, service, seen = desk.case, desk.service, desk.watch.seen
+    if seen is None:
+        return None
+    leading = incident.diagnoses[0]
+    matches = retrieve(desk.crew.runbooks.runbooks(), leading, incident.evidence)
+    proposal = propose(service, incident.diagnoses, matches, incident.evidence, seen.sight, incident.ineffective)
+    if isinstance(proposal, NoRemedy):
+        return NothingToTry(reasons=proposal.reasons, ask=proposal.ask)
+    if not isinstance(seen.sight, RuntimeFacts):
+        return None
+    attempt = len(incident.attempts) + 1
+    history = summarise(desk.past, leading.cause, desk.now())
+    risk = assess(service, proposal, leading, incident.severity, history, seen, attempt)
+    return Planned(plan=_bound(incident, service, seen.sight, proposal, attempt), proposal=proposal, risk=risk)
+
+
+def _bound(incident: Incident, service: HealthyService, facts: RuntimeFacts, proposal: Proposal, attempt: int) -> Plan:
+    reversible = not isinstance(proposal.undo, Irreversible)
+    return Plan(
+        service=service.key,
+        incident=incident.id,
+        attempt=attempt,
+        target=service.spec.target.label,
+        target_id=facts.target_id,
+        target_digest=target_digest(service),
+        instance=facts.instance,
+        action=proposal.action,
+        undo=None if isinstance(proposal.undo, Irreversible) else proposal.undo,
+        irreversible="" if reversible else _reason(proposal),
+        verify_for_s=service.spec.remediation.verify_for,
+        deviations=tuple(str(deviation) for deviation in incident.deviations),
+        policy_digest=policy_digest(service),
+    )
+
+
+def _reason(proposal: Proposal) -> str:
+    return proposal.undo.reason if isinstance(proposal.undo, Irreversible) else ""
+
+
+def case_of(desk: Desk, attempt: Attempt) -> Case:
+    """What the Official may know of the incident beside the plan."""
+    incident = desk.case
+    leading = incident.diagnoses[0]
+    history = summarise(desk.past, leading.cause, desk.now())
+    return Case(
+        level=attempt.risk.level,
+        tries=Tries(effects=incident.effects, plans=len(incident.attempts)),
+        facts={
+            "incident": {
+                "id": incident.id,
+                "severity": str(incident.severity),
+                "deviations": [str(deviation) for deviation in incident.deviations],
+                "attempt": attempt.plan.attempt,
+                "opened_at": incident.opened_at,
+            },
+            "diagnosis": {
+                "cause": str(leading.cause),
+                "confidence": leading.confidence,
+                "by": str(leading.by),
+                "summary": leading.summary,
+            },
+            "risk": {
+                "level": str(attempt.risk.level),
+                "score": attempt.risk.score,
+                "factors": {factor.name: factor.points for factor in attempt.risk.factors},
+            },
+            "history": asdict(history),
+        },
+    )
+
+
+async def judge_again(desk: Desk, attempt: Attempt) -> Event | None:
+    """A hold that goes on is nothing new, and leaves no record; once it is over, all is looked at anew."""
+    verdict = await desk.crew.official.judge(desk.service, attempt.plan, case_of(desk, attempt))
+    if verdict.effect is Effect.HOLD:
+        return None
+    return Reconsidered(reason=f"no longer held: {verdict.reason}")
+
+
+async def ask_permit(desk: Desk, attempt: Attempt) -> Event:
+    answer = await desk.crew.official.permit(desk.service, attempt.plan, case_of(desk, attempt))
+    if isinstance(answer, PermitRefused):
+        return Turned(reason=f"no permit: {answer.reason}")
+    return Permitted(permit=answer)
