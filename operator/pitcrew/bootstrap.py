@@ -8,7 +8,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,11 @@ from pitcrew.adapters.durable import make_directory
 from pitcrew.adapters.journal.files import JournalFiles
 from pitcrew.adapters.lock.files import TargetLocks, default_directory
 from pitcrew.adapters.lock.state import StateLock
-from pitcrew.core.resource import TargetKind
+from pitcrew.core.approval import OwnUser
+from pitcrew.core.order import Standing
+from pitcrew.core.policy import suspension
+from pitcrew.core.resource import HealthyService, TargetKind
+from pitcrew.loop.control import Control
 from pitcrew.loop.crew import Crew
 from pitcrew.loop.fleet import Fleet
 from pitcrew.ports import (
@@ -33,6 +37,7 @@ from pitcrew.ports import (
     RunbookSource,
     Runtime,
     StatusSink,
+    StopSwitch,
     TargetLock,
 )
 from pitcrew.settings import Settings
@@ -64,7 +69,7 @@ class World:
     key: "SigningKey"
     permits: Ledger
     spent: Ledger
-    stop: Callable[[], bool]
+    stop: StopSwitch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +77,7 @@ class Operator:
     """The operator, ready to run: `fleet.run()` until `ending` is set, then `close()`."""
 
     fleet: Fleet
+    control: Control
     ending: asyncio.Event
     journal: Journal
     world: World
@@ -99,6 +105,7 @@ def prepare_state(state: Path) -> Path:
     """The state directory, made where it is missing."""
     state = state.absolute()
     make_directory(state, 0o755)
+    make_directory(state / "run", 0o711)
     for name in ("journal", "official", "mechanic", "undo", "process"):
         make_directory(state / name, 0o700)
     return state
@@ -181,6 +188,7 @@ def assemble(world: World, settings: Settings) -> Operator:
     from pitcrew.mechanic.acting import VerifyingMechanic
     from pitcrew.official.permits import Limits, SigningOfficial
 
+    standing = Standing()
     limits = Limits(permit_ttl_s=settings.permit_ttl_s, everywhere_max=settings.actions_everywhere_max)
     official = SigningOfficial(
         key=world.key,
@@ -189,7 +197,9 @@ def assemble(world: World, settings: Settings) -> Operator:
         mechanic=MECHANIC,
         now=world.clock.now,
         stop=world.stop,
+        own=OwnUser(uid=os.geteuid(), may_approve=settings.own_user_may_approve),
         limits=limits,
+        suspended=lambda service: standing.of(service, world.clock.now().at),
     )
     mechanic = VerifyingMechanic(
         id=MECHANIC,
@@ -198,6 +208,7 @@ def assemble(world: World, settings: Settings) -> Operator:
         actuators=world.actuators,
         now=world.clock.now,
         stop=world.stop,
+        suspended=lambda service: _suspended(service, standing, world.clock),
     )
     crew = Crew(
         settings=settings,
@@ -210,10 +221,28 @@ def assemble(world: World, settings: Settings) -> Operator:
         status=world.status,
         reports=world.reports,
         runbooks=world.runbooks,
+        standing=standing,
         halted=lambda: _halted(world),
     )
     ending = asyncio.Event()
-    return Operator(fleet=Fleet(crew, world.manifests, ending), ending=ending, journal=world.journal, world=world)
+    fleet = Fleet(crew, world.manifests, ending)
+    control = Control(
+        fleet=fleet,
+        official=official,
+        journal=world.journal,
+        clock=world.clock,
+        stop=world.stop,
+        standing=standing,
+        own_uid=os.geteuid(),
+        admins=settings.admins,
+        manifests=settings.manifests,
+    )
+    return Operator(fleet=fleet, control=control, ending=ending, journal=world.journal, world=world)
+
+
+def _suspended(service: HealthyService, standing: Standing, clock: Clock) -> str:
+    now = clock.now().at
+    return str(suspension(service, standing.of(service.key, now), now) or "")
 
 
 def _halted(world: World) -> str:

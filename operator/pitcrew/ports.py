@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pitcrew.core.action import Action, Seen, Trace
+from pitcrew.core.approval import Approval, ApprovalRequest, Decision
 from pitcrew.core.conditions import ServiceStatus
 from pitcrew.core.observation import LogLine, ProbeResult, RuntimeEvent, RuntimeFacts, Sight
+from pitcrew.core.order import Person
 from pitcrew.core.permit import Permit, PermitRefused
 from pitcrew.core.policy import Case, CompiledRule, Verdict
 from pitcrew.core.proposal import Plan
@@ -209,6 +211,18 @@ class Official(Protocol):
         Never raises for the policy's sake: a rule that fails denies (S9).
         """
 
+    async def ask(self, service: HealthyService, plan: Plan, case: Case) -> ApprovalRequest | PermitRefused:
+        """Ask people for a decision on exactly this plan, durably; asked again it is the same request."""
+
+    async def decide(
+        self, plan_digest: str, decision: Decision, person: Person, reason: str
+    ) -> Approval | PermitRefused:
+        """A person's decision on a plan that was asked about, durable before it is returned; once, and never changed.
+        Refused, with the reason, where this person may not, or there is nothing to decide any more."""
+
+    async def decision(self, plan_digest: str) -> Approval | None:
+        """What people, or time, decided on a plan that was asked about; None while it is open."""
+
     async def permit(self, service: HealthyService, plan: Plan, case: Case) -> Permit | PermitRefused:
         """A permit to do exactly this plan, issued only where judging it again, now, allows it. Counted in the budgets
         once per plan digest, durably, before it is returned."""
@@ -216,6 +230,19 @@ class Official(Protocol):
     async def permit_undo(self, service: HealthyService, plan: Plan) -> Permit | PermitRefused:
         """A permit to undo a plan that was permitted before; costs no budget. Refused where PitCrew was stopped, the
         mode no longer acts, or no permit to do was ever issued for this digest."""
+
+
+class StopSwitch(Protocol):
+    """A person's stop of everything (S15)."""
+
+    def __call__(self) -> bool:
+        """Whether PitCrew is stopped; what cannot be told counts as stopped (S9)."""
+
+    def set(self, text: str) -> None:
+        """Stop; holds before it returns, whoever else is down. Raises OSError where it cannot be kept."""
+
+    def clear(self) -> None:
+        """Go on. Raises OSError where the stop cannot be taken back."""
 
 
 class Mechanic(Protocol):

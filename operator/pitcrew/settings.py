@@ -46,6 +46,11 @@ class Settings(BaseModel):
     """Actions on all services together in one hour; more is a disaster of its own, and a person's business."""
     acting_at_once_max: Annotated[int, Field(ge=1, le=64)] = 2
     """Services acted on at the same moment; a mistake then reaches two, not all."""
+    own_user_may_approve: bool = False
+    """Whether the user PitCrew runs as may approve plans below High; default no, since that user proposes them too."""
+    admins: tuple[str, ...] = ()
+    """Users, and groups as `@group`, that may give orders beside root and PitCrew's own user. Whoever may approve a
+    service may stop PitCrew as well."""
     heartbeat_s: Annotated[int, Field(ge=1, le=3600)] = 30
     """Seconds after which an unchanged status is written again, so that its age tells whether PitCrew lives."""
 

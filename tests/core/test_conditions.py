@@ -19,6 +19,7 @@ from pitcrew.core.incident import (
     Phase,
 )
 from pitcrew.core.observation import Absent, Blind, ProbeReason, RuntimeState, Sight, StoppedBy
+from pitcrew.core.order import Suspension
 from pitcrew.core.resource import HealthyService
 from tests.core.incidents import HOSTILE, healed, hostile, undone
 from tests.core.scene import BAD, GOOD, UNKNOWN, answer, at, declared, facts, seen, watched
@@ -33,10 +34,11 @@ def told(
     waits_for: str = "",
     stale: str = "",
     halted: str = "",
+    held: Suspension | None = None,
     before: Sequence[Condition] = (),
     seconds: float = 3,
 ) -> dict[str, Condition]:
-    found = conditions(service or declared(), watch, incident, waits_for, stale, halted, before, at(seconds))
+    found = conditions(service or declared(), watch, incident, waits_for, stale, halted, held, before, at(seconds))
     assert len({condition.type for condition in found}) == len(found)
     return {condition.type: condition for condition in found}
 
@@ -125,7 +127,9 @@ def test_every_event_is_told_in_one_line(event: Event) -> None:
     assert told_.message
     assert len(told_.message.splitlines()) == 1
     assert (told_.reason, told_.incident, told_.at) == (event.type, "victim-1", at(1))
-    assert told_.kind == ("Warning" if event.type in ("Opened", "Escalated", "Failed", "UndoTurned") else "Normal")
+    assert told_.kind == (
+        "Warning" if event.type in ("Opened", "ApprovalAsked", "Escalated", "Failed", "UndoTurned") else "Normal"
+    )
 
 
 @pytest.mark.parametrize(

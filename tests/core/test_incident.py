@@ -10,12 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pitcrew.core.action import Seen, Start
+from pitcrew.core.approval import Approval, Decision, asked
 from pitcrew.core.diagnosis import Cause
 from pitcrew.core.event import (
     EVENT_TYPES,
     Abandoned,
     Acted,
+    ApprovalAsked,
     Checked,
+    Decided,
     Escalated,
     Event,
     EvidenceGathered,
@@ -50,6 +53,7 @@ from pitcrew.core.incident import (
 )
 from pitcrew.core.policy import Effect, Ruling, Verdict
 from pitcrew.core.record import Head, Instant, canonical, parse, seal
+from pitcrew.core.resource import Approvers, Level
 from tests.core.incidents import Story, denied, healed, self_recovered, undone
 from tests.core.scene import T0, at
 
@@ -65,12 +69,16 @@ def _told(*stories: Story) -> Iterable[Event]:
     return (from_record(record) for story in stories for record in story.records)
 
 
+REQUEST = asked("victim-1", "d" * 64, Level.MEDIUM, Approvers(users=["alice"], groups=["sre"]), at(0), at(60))
+APPROVAL = Approval(plan_digest="d" * 64, decision=Decision.APPROVE, by="alice", uid=1, reason="ok", at=at(1))
 EXTRA: tuple[Event, ...] = (
     *(Judged(verdict=verdict(effect)) for effect in Effect),
     *(Checked(live=live, detail="as seen") for live in Live),
     *(Acted(seen=seen, detail="read off") for seen in Seen),
     *(Undone(seen=seen, detail="read off") for seen in Seen),
     *(Verified(passed=passed, looks=3, detail="window") for passed in (True, False)),
+    ApprovalAsked(request=REQUEST),
+    *(Decided(approval=replace(APPROVAL, decision=decision)) for decision in Decision),
     NothingToTry(reasons=("a", "b"), ask="look"),
     Turned(reason="stopped"),
     Failed(reason="the engine said no"),

@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 
 from pitcrew.adapters.runbooks.files import built_in
 from pitcrew.core.action import Action, RemoveFile, Seen, Trace
+from pitcrew.core.approval import Approval, Decision, asked
 from pitcrew.core.deviation import Deviation, DeviationKind
 from pitcrew.core.diagnosis import diagnose
 from pitcrew.core.event import (
     Acted,
+    ApprovalAsked,
     Checked,
+    Decided,
     Diagnosed,
     Escalated,
     Event,
@@ -54,11 +57,12 @@ from pitcrew.core.observation import FileFact
 from pitcrew.core.permit import Direction, Permit
 from pitcrew.core.policy import PLANS_PER_ATTEMPT, Effect, Ruling, Spending, Tries, Verdict, judge, policy_digest
 from pitcrew.core.proposal import NoRemedy, propose
-from pitcrew.core.resource import HealthyService, Level
+from pitcrew.core.resource import Approvers, HealthyService, Level
 from pitcrew.core.risk import assess
 from pitcrew.core.runbook import retrieve
 from pitcrew.core.step import (
     Act,
+    AskApproval,
     AskPermit,
     AskUndo,
     CheckLive,
@@ -66,6 +70,7 @@ from pitcrew.core.step import (
     Diagnose,
     Escalate,
     GatherEvidence,
+    HearDecision,
     Judge,
     JudgeAgain,
     Keep,
@@ -94,6 +99,8 @@ GIVES: dict[type[Step], set[str]] = {
     Diagnose: {"Diagnosed"},
     MakePlan: {"Planned", "NothingToTry"},
     Judge: {f"Judged/{effect}" for effect in Effect},
+    AskApproval: {"ApprovalAsked", "Turned"},
+    HearDecision: {f"Decided/{decision}" for decision in Decision},
     AskPermit: {"Permitted", "Turned"},
     CheckLive: {*CHECKS, "Turned"},
     Act: {"Intended", "Turned"},
@@ -153,7 +160,9 @@ def test_what_cannot_be_told_leads_to_no_new_act(incident: Incident) -> None:
 
 
 @pytest.mark.parametrize(
-    "phase", [Phase.DETECTED, Phase.HELD, Phase.INEFFECTIVE, Phase.STUCK, Phase.ESCALATED], ids=str
+    "phase",
+    [Phase.DETECTED, Phase.HELD, Phase.AWAITING_APPROVAL, Phase.INEFFECTIVE, Phase.STUCK, Phase.ESCALATED],
+    ids=str,
 )
 def test_a_deviation_that_is_gone_is_noted(phase: Phase) -> None:
     incident = replace(undone().now, phase=phase)
@@ -250,6 +259,11 @@ class World:
                 return self.plan()
             case Judge():
                 return self.verdict()
+            case AskApproval():
+                return self.rolls(ApprovalAsked(request=REQUEST), Turned(reason="no"))  # type: ignore[return-value]
+            case HearDecision():
+                decided = [Decided(approval=replace(APPROVAL, decision=decision)) for decision in Decision]
+                return self.rolls(*decided, None)  # type: ignore[return-value]
             case AskPermit(attempt=attempt):
                 permit = self.permit(attempt.plan.digest, Direction.DO)
                 return self.rolls(Permitted(permit=permit), Turned(reason="no permit"))  # type: ignore[return-value]
@@ -336,6 +350,9 @@ class World:
 
 
 RUNBOOKS = built_in()
+PERMITTED = ("Permitted", "Checked/Deviates", "Intended")
+REQUEST = asked("victim-1", "d" * 64, Level.MEDIUM, Approvers(users=["alice"]), at(0), at(60))
+APPROVAL = Approval(plan_digest="d" * 64, decision=Decision.APPROVE, by="alice", uid=1, reason="ok", at=at(1))
 TRACE = Trace(op="o", target_id="c0ffee", instance="run-1", notes={})
 PLAN = healed().now.attempt.plan
 SPENDING = Spending(
@@ -382,7 +399,10 @@ def assert_governed(made: World) -> None:
             since_plan = []
         since_plan.append(signature(event))
         if isinstance(event, Intended):
-            assert since_plan == ["Planned", "Judged/Allow", "Permitted", "Checked/Deviates", "Intended"]
+            assert since_plan in (
+                ["Planned", "Judged/Allow", *PERMITTED],
+                ["Planned", "Judged/RequireApproval", "ApprovalAsked", "Decided/Approve", *PERMITTED],
+            )
         if isinstance(event, UndoIntended):
             assert since_plan[-2] == "UndoPermitted"
             assert incident.to_undo is not None

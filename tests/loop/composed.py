@@ -167,6 +167,22 @@ class NoOtherOperator:
         """Nothing is held."""
 
 
+class Switch:
+    """`StopSwitch` of a house."""
+
+    def __init__(self, house: "House") -> None:
+        self._house = house
+
+    def __call__(self) -> bool:
+        return self._house.stopped
+
+    def set(self, text: str) -> None:
+        self._house.stopped = True
+
+    def clear(self) -> None:
+        self._house.stopped = False
+
+
 class House:
     """One machine; see the module. Must be made inside a running loop."""
 
@@ -248,7 +264,7 @@ class House:
             key=signing_key(self.official),
             permits=LedgerFile(path=self.official / "ledger.jsonl"),
             spent=LedgerFile(path=self.mechanic / "spent.jsonl"),
-            stop=lambda: self.stopped,
+            stop=Switch(self),
         )
         return assemble(world, self.settings)
 

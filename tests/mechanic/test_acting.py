@@ -76,6 +76,7 @@ class Pit:
             actuators=changes.pop("actuators", {TargetKind.DOCKER: self.hands}),
             now=self.desk.time.now,
             stop=changes.pop("stop", StopFile(state=self.desk.state)),
+            suspended=changes.pop("suspended", lambda service: ""),
             deadlines=self.deadlines,
         )
 

@@ -10,6 +10,7 @@ from pitcrew.adapters.ledger.files import LedgerFile
 from pitcrew.adapters.policy.cel import CelCompiler
 from pitcrew.adapters.stop.files import StopFile
 from pitcrew.core.action import Action, Irreversible, RemoveFile, undo_of
+from pitcrew.core.approval import OwnUser
 from pitcrew.core.policy import Case, Tries, policy_digest, target_digest
 from pitcrew.core.proposal import Plan
 from pitcrew.core.record import Instant
@@ -18,6 +19,8 @@ from pitcrew.official.key import signing_key
 from pitcrew.official.permits import Limits, SigningOfficial
 
 FLAG = "/app/broken.flag"
+OWN_UID = 990
+"""The user PitCrew runs as here."""
 
 
 @dataclass(kw_only=True)
@@ -85,6 +88,7 @@ class Desk:
     state: Path
     time: Time = field(default_factory=Time)
     limits: Limits = field(default_factory=Limits)
+    own_may: bool = False
 
     @property
     def ledger(self) -> Path:
@@ -98,5 +102,6 @@ class Desk:
             mechanic="local",
             now=self.time.now,
             stop=StopFile(state=self.state),
+            own=OwnUser(uid=OWN_UID, may_approve=self.own_may),
             limits=self.limits,
         )

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from pitcrew.core.deviation import Deviation, Health, Watch, deviations, good, health, respected
 from pitcrew.core.event import (
+    ApprovalAsked,
     Escalated,
     Event,
     Failed,
@@ -22,6 +23,7 @@ from pitcrew.core.incident import (
     Phase,
 )
 from pitcrew.core.observation import Absent, Blind, ProbeResult, RuntimeFacts, Sight
+from pitcrew.core.order import Suspension
 from pitcrew.core.record import Head
 from pitcrew.core.resource import HealthyService, Mode
 from pitcrew.core.untrusted import bound
@@ -75,7 +77,7 @@ class ServiceStatus:
 
 def notice(event: Event, incident: Incident, at: datetime) -> Notice:
     """An event of an incident as a sentence for people; every value in it was cleaned when it was recorded."""
-    grave = isinstance(event, Opened | Escalated | Failed | UndoTurned)
+    grave = isinstance(event, Opened | ApprovalAsked | Escalated | Failed | UndoTurned)
     kind = "Warning" if grave else "Normal"
     return Notice(
         at=at, kind=kind, reason=event.type, message=_one_line(told(event)) or event.type, incident=incident.id
@@ -93,12 +95,13 @@ def conditions(
     waits_for: str,
     stale: str,
     halted: str,
+    held: Suspension | None,
     before: Sequence[Condition],
     now: datetime,
 ) -> tuple[Condition, ...]:
     """The conditions now; `before` keeps the times of those whose status did not change."""
     past = {condition.type: condition for condition in before}
-    found = [_ready(watch, now), *_incident(incident, waits_for), *_abnormal(service, stale, halted)]
+    found = [_ready(watch, now), *_incident(incident, waits_for), *_abnormal(service, stale, halted, held)]
     return tuple(
         Condition(
             type=kind,
@@ -147,15 +150,19 @@ def _incident(incident: Incident | None, waits_for: str) -> list[_Line]:
     if incident is None:
         return [("IncidentActive", "False", "NoIncident", "no incident is open")]
     found = [("IncidentActive", "True", str(incident.phase), f"{incident.id}: {waits_for or incident.phase}")]
+    if incident.phase is Phase.AWAITING_APPROVAL:
+        found.append(("AwaitingApproval", "True", "AskedPeople", f"{incident.id}: {waits_for}"))
     if incident.phase is Phase.ESCALATED:
         found.append(("Stalled", "True", "WaitsForPerson", f"{incident.id}: {incident.ask}"))
     return found
 
 
-def _abnormal(service: HealthyService, stale: str, halted: str) -> list[_Line]:
+def _abnormal(service: HealthyService, stale: str, halted: str, held: Suspension | None) -> list[_Line]:
     found = []
     if stale:
         found.append(("ManifestStale", "True", "LastGoodVersionInUse", stale))
+    if held is not None:
+        found.append(("Suspended", "True", "ByPerson", str(held)))
     if halted:
         found.append(("EffectsHalted", "True", "Halted", halted))
     if service.spec.policy.mode is not Mode.ENFORCE:

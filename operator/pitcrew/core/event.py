@@ -10,7 +10,9 @@ from typing import Annotated, Literal, assert_never
 
 from pydantic import Field, TypeAdapter
 
+from pitcrew.core import approval
 from pitcrew.core.action import Seen, Trace, describe
+from pitcrew.core.approval import Approval, ApprovalRequest
 from pitcrew.core.deviation import Deviation
 from pitcrew.core.diagnosis import Diagnosis
 from pitcrew.core.evidence import Evidence
@@ -85,6 +87,22 @@ class Judged:
 
     type: Literal["Judged"] = "Judged"
     verdict: Verdict
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApprovalAsked:
+    """People were asked to decide on the plan."""
+
+    type: Literal["ApprovalAsked"] = "ApprovalAsked"
+    request: ApprovalRequest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decided:
+    """A person decided on the plan, or time did."""
+
+    type: Literal["Decided"] = "Decided"
+    approval: Approval
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -239,6 +257,8 @@ Event = (
     | Planned
     | NothingToTry
     | Judged
+    | ApprovalAsked
+    | Decided
     | Permitted
     | Checked
     | Intended
@@ -264,6 +284,8 @@ def signature(event: Event) -> str:
     match event:
         case Judged(verdict=verdict):
             return f"Judged/{verdict.effect}"
+        case Decided(approval=decided):
+            return f"Decided/{decided.decision}"
         case Checked(live=live):
             return f"Checked/{live}"
         case Acted(seen=seen) | Undone(seen=seen):
@@ -306,7 +328,17 @@ def told(event: Event) -> str:
 
 
 def _told_of_attempt(
-    event: Planned | Judged | Permitted | Checked | Intended | Turned | Acted | Failed | Verified,
+    event: Planned
+    | Judged
+    | ApprovalAsked
+    | Decided
+    | Permitted
+    | Checked
+    | Intended
+    | Turned
+    | Acted
+    | Failed
+    | Verified,
 ) -> str:
     match event:
         case Planned(plan=plan, proposal=proposal, risk=risk):
@@ -314,6 +346,10 @@ def _told_of_attempt(
             return f"attempt {plan.attempt}: {act}, by runbook {proposal.runbook}, risk {risk.level} ({risk.score})"
         case Judged(verdict=verdict):
             return f"the Official says {verdict.effect}: {verdict.reason}"
+        case ApprovalAsked(request=request):
+            return f"asks a person: {request.of_whom}; open until {request.expires_at:%Y-%m-%d %H:%M:%S} UTC"
+        case Decided(approval=decided):
+            return approval.told(decided)
         case Permitted(permit=permit):
             return f"permit {permit.serial} to {permit.direction}, until {permit.expires_at:%H:%M:%S}"
         case Checked(live=live, detail=detail):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from pitcrew.core.order import Suspension
 from pitcrew.core.record import Json, digest
 from pitcrew.core.resource import HealthyService, Level, Mode, RuleEffect, reaches
 
@@ -104,6 +105,7 @@ class Spending:
     everywhere_free_at: datetime | None
     last_at: datetime | None
     stopped: bool
+    suspended: Suspension | None = None
 
 
 def policy_digest(service: HealthyService) -> str:
@@ -113,6 +115,7 @@ def policy_digest(service: HealthyService) -> str:
         "policy": spec.policy.model_dump(mode="json", by_alias=True),
         "remediation": spec.remediation.model_dump(mode="json", by_alias=True),
         "criticality": str(spec.criticality),
+        "suspend": spec.suspend.model_dump(mode="json", by_alias=True) if spec.suspend else None,
     }
     return digest(parts)
 
@@ -134,6 +137,7 @@ def judge(
     """The verdict on a plan of this risk level; `case` is what the rules in CEL see."""
     rulings = (
         *_stop(spending, now),
+        *_suspended(service, spending, now),
         *_mode(service),
         *_ladders(service, level),
         *_attempts(service, tries),
@@ -152,6 +156,24 @@ def _stop(spending: Spending, now: datetime) -> tuple[Ruling, ...]:
         return ()
     message = "a person stopped PitCrew; it goes on when the file STOP is removed"
     return (Ruling(rule="stop", effect=Effect.HOLD, message=message, until=now + timedelta(seconds=STOP_RECHECK_S)),)
+
+
+def suspension(service: HealthyService, ordered: Suspension | None, now: datetime) -> Suspension | None:
+    """Why effects on a service are held by a person, declared or ordered; None where they are not."""
+    declared = service.spec.suspend
+    if declared is not None:
+        found = Suspension(reason=declared.reason, by="spec.suspend", until=declared.until)
+        if found.stands(now):
+            return found
+    return ordered if ordered is not None and ordered.stands(now) else None
+
+
+def _suspended(service: HealthyService, spending: Spending, now: datetime) -> tuple[Ruling, ...]:
+    found = suspension(service, spending.suspended, now)
+    if found is None:
+        return ()
+    until = now + timedelta(seconds=STOP_RECHECK_S)
+    return (Ruling(rule="suspend", effect=Effect.HOLD, message=str(found), until=until),)
 
 
 def _mode(service: HealthyService) -> tuple[Ruling, ...]:

@@ -21,7 +21,7 @@ from pitcrew.core.action import (
 from pitcrew.core.diagnosis import Cause, Diagnosis
 from pitcrew.core.evidence import Evidence, Source
 from pitcrew.core.observation import Absent, RuntimeFacts, Sight
-from pitcrew.core.record import digest
+from pitcrew.core.record import Json, digest
 from pitcrew.core.resource import Actions, HealthyService
 from pitcrew.core.runbook import Match, Remedy
 
@@ -49,25 +49,28 @@ class Plan:
     policy_digest: str
 
     @property
+    def data(self) -> dict[str, Json]:
+        """The plan as JSON data: what is shown to an approver, and what the digest is over."""
+        return {
+            "service": self.service,
+            "incident": self.incident,
+            "attempt": self.attempt,
+            "target": self.target,
+            "target_id": self.target_id,
+            "target_digest": self.target_digest,
+            "instance": self.instance,
+            "action": dict(to_data(self.action)),
+            "undo": dict(to_data(self.undo)) if self.undo else None,
+            "irreversible": self.irreversible,
+            "verify_for_s": self.verify_for_s,
+            "deviations": list(self.deviations),
+            "policy_digest": self.policy_digest,
+        }
+
+    @property
     def digest(self) -> str:
         """SHA-256 over the plan as canonical JSON."""
-        return digest(
-            {
-                "service": self.service,
-                "incident": self.incident,
-                "attempt": self.attempt,
-                "target": self.target,
-                "target_id": self.target_id,
-                "target_digest": self.target_digest,
-                "instance": self.instance,
-                "action": to_data(self.action),
-                "undo": to_data(self.undo) if self.undo else None,
-                "irreversible": self.irreversible,
-                "verify_for_s": self.verify_for_s,
-                "deviations": list(self.deviations),
-                "policy_digest": self.policy_digest,
-            }
-        )
+        return digest(self.data)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

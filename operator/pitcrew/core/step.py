@@ -13,6 +13,7 @@ from pitcrew.core.incident import (
     Incident,
     Phase,
 )
+from pitcrew.core.observation import RuntimeFacts, Sight
 from pitcrew.core.permit import Permit
 from pitcrew.core.policy import HOLD_RECHECK_S, policy_digest
 from pitcrew.core.resource import HealthyService
@@ -25,6 +26,8 @@ class Situation:
     deviates: bool | None
     policy_digest: str
     found: tuple[Deviation, ...] = ()
+    run: tuple[str, str] | None = None
+    """The target's immutable id and its run, as seen last; None where it cannot be seen."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +48,20 @@ class MakePlan:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judge:
     """Ask the Official for a verdict."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AskApproval:
+    """Have the Official ask people for a decision on the plan."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HearDecision:
+    """Ask the Official whether people, or time, decided on the plan."""
 
     attempt: Attempt
 
@@ -165,6 +182,8 @@ Step = (
     | Diagnose
     | MakePlan
     | Judge
+    | AskApproval
+    | HearDecision
     | AskPermit
     | CheckLive
     | Act
@@ -184,9 +203,12 @@ Step = (
 )
 
 
-def situation_of(service: HealthyService, deviates: bool | None, found: tuple[Deviation, ...] = ()) -> Situation:
+def situation_of(
+    service: HealthyService, deviates: bool | None, found: tuple[Deviation, ...] = (), sight: Sight | None = None
+) -> Situation:
     """The situation of a service as declared now."""
-    return Situation(deviates=deviates, policy_digest=policy_digest(service), found=found)
+    run = (sight.target_id, sight.instance) if isinstance(sight, RuntimeFacts) else None
+    return Situation(deviates=deviates, policy_digest=policy_digest(service), found=found, run=run)
 
 
 def next_step(incident: Incident, situation: Situation, now: datetime) -> Step:
@@ -202,6 +224,10 @@ def next_step(incident: Incident, situation: Situation, now: datetime) -> Step:
             return Judge(attempt=incident.attempt)
         case Phase.HELD:
             return _from_held(incident, situation, now)
+        case Phase.ASKING:
+            return AskApproval(attempt=incident.attempt)
+        case Phase.AWAITING_APPROVAL:
+            return _from_awaiting(incident, situation)
         case Phase.ALLOWED:
             return AskPermit(attempt=incident.attempt)
         case Phase.PERMITTED:
@@ -246,6 +272,17 @@ def _from_held(incident: Incident, situation: Situation, now: datetime) -> Step:
     if now >= until:
         return JudgeAgain(attempt=incident.attempt)
     return Wait(reason=verdict.reason, until=until)
+
+
+def _from_awaiting(incident: Incident, situation: Situation) -> Step:
+    plan = incident.attempt.plan
+    if situation.deviates is False:
+        return NoteHealed()
+    if plan.policy_digest != situation.policy_digest:
+        return Reconsider(reason="the policy changed, so this plan is not the one to decide on")
+    if situation.run is not None and situation.run != (plan.target_id, plan.instance):
+        return Reconsider(reason="another run of the target, so this plan is not the one to decide on")
+    return HearDecision(attempt=incident.attempt)
 
 
 def _act(incident: Incident) -> Step:

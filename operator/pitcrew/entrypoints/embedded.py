@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pitcrew.bootstrap import Operator, compose
 from pitcrew.core.errors import JournalError, PitCrewError
 from pitcrew.core.untrusted import printable
+from pitcrew.entrypoints.control import listening
 from pitcrew.settings import Settings
 
 ARCHIVE_EVERY_S = 86_400
@@ -39,7 +40,8 @@ async def _serve(settings: Settings, build: Callable[[Settings], Operator]) -> i
     _log.info("operator started", extra={"seq": head.seq, "hash": head.hash, "text": f"state {settings.state}"})
     archiving = asyncio.create_task(_archive_daily(operator))
     try:
-        await operator.fleet.run()
+        async with listening(operator.control, settings.state.absolute()):
+            await operator.fleet.run()
     finally:
         await archiving
         head = operator.journal.head

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from pitcrew.core.order import Standing
 from pitcrew.core.resource import TargetKind
 from pitcrew.ports import (
     Clock,
@@ -32,5 +33,7 @@ class Crew:
     status: StatusSink
     reports: ReportSink
     runbooks: RunbookSource
+    standing: Standing
+    """The orders of people that stand, as the journal tells them."""
     halted: Callable[[], str]
     """Why no effect is possible at all now (a person's stop, a damaged journal), for people; empty while it is."""

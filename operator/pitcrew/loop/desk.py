@@ -22,6 +22,7 @@ from pitcrew.core.incident import (
     advance,
 )
 from pitcrew.core.observation import Observation
+from pitcrew.core.policy import suspension
 from pitcrew.core.resource import HealthyService
 from pitcrew.loop.crew import Crew
 from pitcrew.loop.seeing import see
@@ -125,7 +126,10 @@ class Desk:
     async def show(self, waits_for: str = "") -> None:
         """Write the status back."""
         now, halted = self.now(), self.halted or self.crew.halted()
-        self.shown = conditions(self.service, self.watch, self.incident, waits_for, self.stale, halted, self.shown, now)
+        held = suspension(self.service, self.crew.standing.of(self.service.key, now), now)
+        self.shown = conditions(
+            self.service, self.watch, self.incident, waits_for, self.stale, halted, held, self.shown, now
+        )
         await self.crew.status.write(
             ServiceStatus(
                 service=self.service,

@@ -6,9 +6,10 @@ as abandoned; a service that cannot be read stays as it was.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from pitcrew.core import order
 from pitcrew.core.conditions import Notice, notice
 from pitcrew.core.event import (
     EVENT_TYPES,
@@ -21,6 +22,7 @@ from pitcrew.core.incident import (
     Incident,
     advance,
 )
+from pitcrew.core.order import Order
 from pitcrew.core.resource import ServiceKey
 from pitcrew.loop.crew import Crew
 from pitcrew.loop.desk import NOTICES_MAX, PAST_MAX, Desk
@@ -38,6 +40,7 @@ class Memory:
     ended: dict[str, list[Incident]] = field(default_factory=dict)
     notices: dict[str, list[Notice]] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
+    orders: list[Order] = field(default_factory=list)
 
     def next_id(self, name: str) -> str:
         """A typeable id that no incident ever had."""
@@ -54,6 +57,8 @@ def remember(crew: Crew) -> Memory:
     memory = Memory()
     incidents: dict[str, Incident] = {}
     for record in crew.journal.read():
+        if record.type == order.ORDERED:
+            memory.orders.append(order.from_record(record))
         if record.type not in EVENT_TYPES:
             continue
         event = from_record(record)
@@ -80,6 +85,9 @@ class Fleet:
         self._manifests = manifests
         self._ending = ending
         self._memory = remember(crew)
+        for given in self._memory.orders:
+            crew.standing.obey(given)
+        self._memory.orders.clear()
         self._acting = asyncio.Semaphore(crew.settings.acting_at_once_max)
         self._workers: dict[ServiceKey, Worker] = {}
         self._tasks: dict[ServiceKey, asyncio.Task[None]] = {}
@@ -100,6 +108,17 @@ class Fleet:
                 task.cancel()
             await asyncio.gather(*followers, ended, return_exceptions=True)
             await self._finish(list(self._workers))
+
+    @property
+    def desks(self) -> Mapping[ServiceKey, Desk]:
+        """The desk of each declared service."""
+        return {key: worker.desk for key, worker in self._workers.items()}
+
+    def wake(self, key: ServiceKey | None = None) -> None:
+        """Have one service looked at again at once, or all."""
+        for name, worker in self._workers.items():
+            if key is None or name == key:
+                worker.wake()
 
     async def _follow_manifests(self) -> None:
         async for loaded in self._manifests.changes():

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from pitcrew.core.approval import ApprovalRequest
 from pitcrew.core.deviation import deviating_since, next_probe_in_s, severity
 from pitcrew.core.errors import JournalError, PitCrewError
 from pitcrew.core.event import (
@@ -20,7 +21,7 @@ from pitcrew.core.incident import (
     Impossible,
 )
 from pitcrew.core.observation import RuntimeFacts
-from pitcrew.core.step import Close, JudgeAgain, Step, Wait, next_step, situation_of
+from pitcrew.core.step import Close, HearDecision, JudgeAgain, Step, Wait, next_step, situation_of
 from pitcrew.core.untrusted import clean
 from pitcrew.loop.desk import Desk
 from pitcrew.loop.perform import perform
@@ -103,7 +104,7 @@ class Worker:
         """Take steps until the incident waits or ends; what it waits for."""
         desk = self.desk
         while desk.incident is not None and not desk.ending.is_set():
-            situation = situation_of(desk.service, desk.deviates(), desk.found())
+            situation = situation_of(desk.service, desk.deviates(), desk.found(), desk.watch.sight)
             step = next_step(desk.incident, situation, desk.now())
             if isinstance(step, Wait):
                 return step.reason
@@ -148,4 +149,11 @@ def _waits_for(step: Step) -> str:
     """What an incident waits for whose step gave nothing yet."""
     if isinstance(step, JudgeAgain) and step.attempt.verdict is not None:
         return f"held: {step.attempt.verdict.reason}"
+    if isinstance(step, HearDecision) and step.attempt.request is not None:
+        return _asked(step.attempt.plan.incident, step.attempt.request)
     return f"{type(step).__name__}: cannot be told now; tried again"
+
+
+def _asked(incident: str, request: ApprovalRequest) -> str:
+    until = f"{request.expires_at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"approval by {request.of_whom}, until {until}: `pitcrew approve {incident} --reason ...`"

@@ -49,6 +49,7 @@ class VerifyingMechanic:
     actuators: Mapping[TargetKind, Actuator]
     now: Callable[[], Instant]
     stop: Callable[[], bool]
+    suspended: Callable[[HealthyService], str]
     deadlines: Deadlines = field(default_factory=Deadlines)
     _uses: Uses | None = field(default=None, init=False)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
@@ -191,6 +192,9 @@ class VerifyingMechanic:
     def _objection(self, permit: Permit, plan: Plan, service: HealthyService) -> str | None:
         if self.stop():
             return "a person stopped PitCrew; remove the STOP file to go on"
+        held = self.suspended(service)
+        if held:
+            return held
         return uncovered(permit, plan, service, key=self.key, mechanic=self.id, now=self.now().at)
 
     def _refuse_other_run(self, permit: Permit, plan: Plan, trace: Trace) -> None:

@@ -5,7 +5,7 @@ that shares one of them counts, so that renaming or making anew the service or t
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from pitcrew.core.errors import JournalDamaged
@@ -14,6 +14,7 @@ from pitcrew.core.policy import Spending
 from pitcrew.core.proposal import Plan
 from pitcrew.core.record import Entry, Record, digest
 from pitcrew.core.resource import HealthyService
+from pitcrew.official.asked import TYPES, Questions
 
 TYPE = "Permit"
 WINDOW_MAX_S = 7 * 86400
@@ -94,6 +95,14 @@ class Lately:
     """The permits of the last `WINDOW_MAX_S` seconds, oldest first."""
 
     permits: list[Issued]
+    questions: Questions = field(default_factory=Questions)
+
+    def take(self, record: Record) -> None:
+        """Note one durable line of the ledger. Raises JournalDamaged where it is none."""
+        if record.type in TYPES:
+            self.questions.add(record)
+        else:
+            self.add(from_record(record))
 
     def add(self, issued: Issued) -> None:
         """Note one more, and let go of what no longer counts; called only when the ledger holds it durably."""

@@ -11,14 +11,17 @@ from typing import Any, TypeVar
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pitcrew.core.action import describe
+from pitcrew.core.approval import Approval, ApprovalRequest, Decision, OwnUser, asked, with_approval
 from pitcrew.core.errors import InvalidInput, JournalError
+from pitcrew.core.order import Person, Suspension
 from pitcrew.core.permit import Direction, Permit, PermitRefused
-from pitcrew.core.policy import Case, CompiledRule, Effect, Ruling, Spending, Verdict, judge, policy_digest
+from pitcrew.core.policy import Case, CompiledRule, Effect, Ruling, Spending, Verdict, judge, policy_digest, suspension
 from pitcrew.core.proposal import Plan
-from pitcrew.core.record import Instant
+from pitcrew.core.record import Entry, Instant
 from pitcrew.core.resource import HealthyService, Mode
+from pitcrew.official.asked import asked_entry, decided_entry
 from pitcrew.official.case import case_of, undeclared, unfit
-from pitcrew.official.issued import Lately, from_record, names_of, to_entry
+from pitcrew.official.issued import Lately, names_of, to_entry
 from pitcrew.ports import Ledger, RuleCompiler
 
 T = TypeVar("T")
@@ -30,6 +33,11 @@ COMPILED_MAX = 256
 PERMITS_PER_PLAN = 5
 """Permits one digest may have in one direction: the first, and one for each crash or expiry before it could be used.
 More would be a loop that gets nowhere, and would let the ledger grow without bound."""
+
+
+def nobody_suspended(service: str) -> Suspension | None:
+    """Where no orders are taken."""
+    return None
 
 
 def new_serial() -> str:
@@ -54,7 +62,8 @@ class Limits:
 class SigningOfficial:
     """Judges, permits, and keeps the ledger of permits (port `Official`).
 
-    `mechanic` is the id that permits are made out to; `now` the trusted clock; `stop` whether a person stopped PitCrew.
+    `mechanic` is the id that permits are made out to; `now` the trusted clock; `stop` whether a person stopped PitCrew;
+    `suspended` what a person ordered for one service; `own` the user PitCrew runs as.
     """
 
     key: Ed25519PrivateKey
@@ -63,7 +72,9 @@ class SigningOfficial:
     mechanic: str
     now: Callable[[], Instant]
     stop: Callable[[], bool]
+    own: OwnUser
     limits: Limits = field(default_factory=Limits)
+    suspended: Callable[[str], Suspension | None] = nobody_suspended
     serial: Callable[[], str] = new_serial
     _lately: Lately | None = field(default=None, init=False)
     _compiled: dict[str, tuple[CompiledRule, ...]] = field(default_factory=dict, init=False)
@@ -73,6 +84,22 @@ class SigningOfficial:
     async def judge(self, service: HealthyService, plan: Plan, case: Case) -> Verdict:
         """The verdict by the policy as declared now and the ledger; a ledger that cannot be trusted denies."""
         return await self._to_its_end(self._judge_in_turn(service, plan, case))
+
+    async def ask(self, service: HealthyService, plan: Plan, case: Case) -> ApprovalRequest | PermitRefused:
+        """Ask people about exactly this plan; asked again it is the same request."""
+        return await self._to_its_end(self._ask_in_turn(service, plan, case))
+
+    async def decide(
+        self, plan_digest: str, decision: Decision, person: Person, reason: str
+    ) -> Approval | PermitRefused:
+        """A person's decision, durable before it is returned; the first one stands."""
+        return await self._to_its_end(self._decide_in_turn(plan_digest, decision, person, reason))
+
+    async def decision(self, plan_digest: str) -> Approval | None:
+        """What was decided; nothing where the ledger cannot be trusted."""
+        async with self._turn:
+            lately = await self._read()
+            return None if isinstance(lately, str) else lately.questions.decision(plan_digest, self.now().at)
 
     async def permit(self, service: HealthyService, plan: Plan, case: Case) -> Permit | PermitRefused:
         """A permit to do this plan, where judging it again, now, says Allow."""
@@ -92,6 +119,49 @@ class SigningOfficial:
     async def _judge_in_turn(self, service: HealthyService, plan: Plan, case: Case) -> Verdict:
         async with self._turn:
             return self._verdict(service, plan, case, await self._read())
+
+    async def _ask_in_turn(self, service: HealthyService, plan: Plan, case: Case) -> ApprovalRequest | PermitRefused:
+        async with self._turn:
+            lately = await self._read()
+            if isinstance(lately, str):
+                return PermitRefused(reason=lately)
+            if plan.digest in lately.questions.requests:
+                return lately.questions.requests[plan.digest]
+            verdict = self._verdict(service, plan, case, lately)
+            if verdict.effect is not Effect.REQUIRE_APPROVAL:
+                return PermitRefused(reason=f"{verdict.effect}: {verdict.reason}")
+            policy, now = service.spec.policy, self.now().at
+            until = now + timedelta(seconds=policy.approve_within)
+            request = asked(plan.incident, plan.digest, case.level, policy.approvers, now, until)
+            refused = await self._keep(asked_entry(request, service.key), lately)
+            return PermitRefused(reason=refused) if refused else request
+
+    async def _decide_in_turn(
+        self, plan_digest: str, decision: Decision, person: Person, reason: str
+    ) -> Approval | PermitRefused:
+        async with self._turn:
+            lately = await self._read()
+            if isinstance(lately, str):
+                return PermitRefused(reason=lately)
+            now, questions = self.now().at, lately.questions
+            refused = questions.refusal(plan_digest, person, self.own, now)
+            if refused or decision is Decision.EXPIRE:
+                return PermitRefused(reason=refused or "only time lets a request expire")
+            approval = Approval(
+                plan_digest=plan_digest, decision=decision, by=str(person), uid=person.uid, reason=reason, at=now
+            )
+            refused = await self._keep(decided_entry(approval, questions.requests[plan_digest]), lately)
+            return PermitRefused(reason=refused) if refused else approval
+
+    async def _keep(self, entry: Entry, lately: Lately) -> str | None:
+        """Write one line into the ledger and take it in; why that could not be, or None."""
+        try:
+            lately.take(await asyncio.to_thread(self.ledger.append, entry, self.now()))
+        except (JournalError, InvalidInput) as error:
+            self._lately = None
+            log.error("the ledger of the Official could not be written", extra={"reason": str(error)})
+            return f"it could not be recorded: {error}"
+        return None
 
     async def _permit_in_turn(self, service: HealthyService, plan: Plan, case: Case) -> Permit | PermitRefused:
         async with self._turn:
@@ -114,6 +184,9 @@ class SigningOfficial:
             return lately
         if self.stop():
             return "a person stopped PitCrew; remove the STOP file to go on"
+        held = suspension(service, self.suspended(service.key), self.now().at)
+        if held is not None:
+            return str(held)
         if service.spec.policy.mode is not Mode.ENFORCE:
             return f"the mode is {service.spec.policy.mode}, which never acts"
         if plan.undo is None:
@@ -128,7 +201,7 @@ class SigningOfficial:
             try:
                 self._lately = Lately(permits=[])
                 for record in await asyncio.to_thread(self.ledger.read):
-                    self._lately.add(from_record(record))
+                    self._lately.take(record)
             except JournalError as error:
                 self._lately = None
                 log.error("ledger of permits cannot be trusted", extra={"reason": str(error)})
@@ -143,9 +216,13 @@ class SigningOfficial:
         if isinstance(rules, str):
             found.append(Ruling(rule="rules", effect=Effect.DENY, message=rules))
             rules = ()
-        spending = replace(self._spending(service, plan, lately), stopped=self.stop())
+        spending = self._spending(service, plan, lately)
+        spending = replace(spending, stopped=self.stop(), suspended=self.suspended(service.key))
         facts = case_of(service, plan, case, now)
         verdict = judge(service, case.level, case.tries, rules, facts, spending, now)
+        if isinstance(lately, Lately):
+            questions, digest = lately.questions, plan.digest
+            verdict = with_approval(verdict, questions.requests.get(digest), questions.decisions.get(digest), now)
         if not found:
             return verdict
         return replace(verdict, effect=Effect.DENY, rulings=(*found, *verdict.rulings), until=None)
@@ -186,13 +263,9 @@ class SigningOfficial:
             return PermitRefused(reason=f"{PERMITS_PER_PLAN} permits were given for this plan, and none led to an end")
         at = self.now()
         permit = self._unsigned(plan, direction, at)
-        try:
-            record = await asyncio.to_thread(self.ledger.append, to_entry(permit, plan, names_of(service, plan)), at)
-        except (JournalError, InvalidInput) as error:
-            self._lately = None
-            log.error("a permit could not be recorded, so it is not given", extra={"reason": str(error)})
-            return PermitRefused(reason=f"the permit could not be recorded: {error}")
-        lately.add(from_record(record))
+        refused = await self._keep(to_entry(permit, plan, names_of(service, plan)), lately)
+        if refused:
+            return PermitRefused(reason=f"the permit is not given: {refused}")
         return replace(permit, signature=self.key.sign(permit.payload).hex())
 
     def _unsigned(self, plan: Plan, direction: Direction, at: Instant) -> Permit:

@@ -17,6 +17,8 @@ class Phase(StrEnum):
     DIAGNOSED = "Diagnosed"
     PLANNED = "Planned"
     HELD = "Held"
+    ASKING = "Asking"
+    AWAITING_APPROVAL = "AwaitingApproval"
     ALLOWED = "Allowed"
     PERMITTED = "Permitted"
     CHECKED = "Checked"
@@ -36,7 +38,8 @@ _WITHDRAWN: Mapping[tuple[Phase | None, str], Phase] = {
     (phase, "Abandoned"): P.CLOSED for phase in P if phase not in (P.CLOSED, P.RECOVERED)
 }
 _HEALED: Mapping[tuple[Phase | None, str], Phase] = {
-    (phase, "Healed"): P.RECOVERED for phase in (P.DETECTED, P.HELD, P.STUCK, P.ESCALATED, P.INEFFECTIVE)
+    (phase, "Healed"): P.RECOVERED
+    for phase in (P.DETECTED, P.HELD, P.AWAITING_APPROVAL, P.STUCK, P.ESCALATED, P.INEFFECTIVE)
 }
 TRANSITIONS: Mapping[tuple[Phase | None, str], Phase] = {
     (None, "Opened"): P.DETECTED,
@@ -46,9 +49,15 @@ TRANSITIONS: Mapping[tuple[Phase | None, str], Phase] = {
     (P.DIAGNOSED, "NothingToTry"): P.STUCK,
     (P.PLANNED, "Judged/Allow"): P.ALLOWED,
     (P.PLANNED, "Judged/Hold"): P.HELD,
-    (P.PLANNED, "Judged/RequireApproval"): P.STUCK,
+    (P.PLANNED, "Judged/RequireApproval"): P.ASKING,
     (P.PLANNED, "Judged/Deny"): P.STUCK,
     (P.HELD, "Reconsidered"): P.DETECTED,
+    (P.ASKING, "ApprovalAsked"): P.AWAITING_APPROVAL,
+    (P.ASKING, "Turned"): P.DETECTED,
+    (P.AWAITING_APPROVAL, "Decided/Approve"): P.ALLOWED,
+    (P.AWAITING_APPROVAL, "Decided/Deny"): P.STUCK,
+    (P.AWAITING_APPROVAL, "Decided/Expire"): P.STUCK,
+    (P.AWAITING_APPROVAL, "Reconsidered"): P.DETECTED,
     (P.ALLOWED, "Permitted"): P.PERMITTED,
     (P.ALLOWED, "Turned"): P.DETECTED,
     (P.PERMITTED, "Checked/Deviates"): P.CHECKED,

@@ -4,12 +4,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from pitcrew.core import approval
 from pitcrew.core.action import Seen
+from pitcrew.core.approval import Decision
 from pitcrew.core.event import (
     EVENT_TYPES,
     Abandoned,
     Acted,
+    ApprovalAsked,
     Checked,
+    Decided,
     Diagnosed,
     Escalated,
     Event,
@@ -95,7 +99,7 @@ def _absorb(incident: Incident, event: Event, at: datetime) -> Incident:
         case Abandoned(reason=reason):
             return replace(incident, abandoned=reason)
         case Reconsidered():
-            return _without_held(incident)
+            return _without_waiting(incident)
         case Reported(report=report):
             return replace(incident, report=report, reported_events=incident.events)
         case UndoPermitted() | UndoIntended() | Undone() | UndoTurned():
@@ -104,22 +108,32 @@ def _absorb(incident: Incident, event: Event, at: datetime) -> Incident:
             return _absorb_attempt(incident, event, at)
 
 
-def _without_held(incident: Incident) -> Incident:
-    """Without a plan that was only ever held: waiting is no try, and must not count against attempts, plans or risk.
+def _without_waiting(incident: Incident) -> Incident:
+    """Without a plan that only ever waited, held or undecided: waiting is no try.
+
+    It must not count against attempts, plans or risk.
 
     Its records stay in the journal.
     """
     last = incident.attempts[-1] if incident.attempts else None
-    held = last is not None and last.verdict is not None and last.verdict.effect is Effect.HOLD
-    return replace(incident, attempts=incident.attempts[:-1]) if held else incident
+    if last is None or last.verdict is None or last.approval is not None:
+        return incident
+    waited = last.verdict.effect in (Effect.HOLD, Effect.REQUIRE_APPROVAL)
+    return replace(incident, attempts=incident.attempts[:-1]) if waited else incident
 
 
 def _absorb_attempt(incident: Incident, event: Event, at: datetime) -> Incident:
     match event:
         case Judged(verdict=verdict):
-            blocked = verdict.effect in (Effect.DENY, Effect.REQUIRE_APPROVAL)
+            blocked = verdict.effect is Effect.DENY
             judged = replace(incident, stuck_because=verdict.reason, ask="") if blocked else incident
             return _with_attempt(judged, verdict=verdict)
+        case ApprovalAsked(request=request):
+            return _with_attempt(incident, request=request)
+        case Decided(approval=decided):
+            denied = decided.decision is not Decision.APPROVE
+            stuck = replace(incident, stuck_because=approval.told(decided), ask="") if denied else incident
+            return _with_attempt(stuck, approval=decided)
         case Permitted(permit=permit):
             return _with_attempt(incident, permit=permit)
         case Checked(live=Live.CHANGED):

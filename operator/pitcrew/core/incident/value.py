@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from pitcrew.core.action import Action, Seen, Trace
+from pitcrew.core.approval import Approval, ApprovalRequest
 from pitcrew.core.deviation import Deviation
 from pitcrew.core.diagnosis import Cause, Diagnosis
 from pitcrew.core.evidence import Evidence
@@ -47,6 +48,8 @@ class Attempt:
     risk: Risk
     planned_at: datetime
     verdict: Verdict | None = None
+    request: ApprovalRequest | None = None
+    approval: Approval | None = None
     permit: Permit | None = None
     trace: Trace | None = None
     intended_at: datetime | None = None

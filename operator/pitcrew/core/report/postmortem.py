@@ -5,6 +5,7 @@ Text from outside stands in fenced blocks or is escaped inline, so that it rende
 
 from collections.abc import Sequence
 
+from pitcrew.core import approval
 from pitcrew.core.action import Seen, describe
 from pitcrew.core.evidence import Evidence
 from pitcrew.core.incident import (
@@ -129,6 +130,7 @@ def _attempt(attempt: Attempt, cited: Sequence[Evidence]) -> str:
         f"**Runbook** (Strategist): {_said(proposal.runbook)}: {_said(proposal.why)}",
         f"**Risk** (Risk Engine): {attempt.risk.level}, {attempt.risk.score} of 100: {_factors(attempt)}",
         *_verdict(attempt),
+        *_approval(attempt),
         *_permit(attempt),
         f"**Effect** (Mechanic): {_effect(attempt)}",
         *([f"**Verification**: {_verified(attempt)}"] if attempt.effective is not None else []),
@@ -152,6 +154,13 @@ def _verdict(attempt: Attempt) -> list[str]:
     rulings = "; ".join(f"{r.effect} by {_said(r.rule)} ({_said(r.message)})" for r in verdict.rulings)
     digest = _said(verdict.policy_digest)
     return [f"**Verdict** (Official): {verdict.effect}, under policy {digest}: {rulings or 'no rule allowed it'}"]
+
+
+def _approval(attempt: Attempt) -> list[str]:
+    if attempt.request is None:
+        return []
+    came = approval.told(attempt.approval) if attempt.approval else "open"
+    return [f"**Approval** (people): asked {_said(attempt.request.of_whom)}; {_said(came)}"]
 
 
 def _permit(attempt: Attempt) -> list[str]:

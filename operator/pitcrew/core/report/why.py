@@ -7,6 +7,7 @@ JSON or YAML escapes by itself, and the data is cleaned too.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pitcrew.core import approval
 from pitcrew.core.action import describe, to_data
 from pitcrew.core.evidence import Evidence
 from pitcrew.core.incident import (
@@ -147,6 +148,7 @@ def _attempt(attempt: Attempt, cited: Sequence[Evidence]) -> Section:
         _runbook(attempt),
         _risk(attempt.risk),
         *([_rules(attempt.verdict)] if attempt.verdict else []),
+        *_approval(attempt),
         *([_permit("permit", "Permit", attempt.permit)] if attempt.permit else []),
         _effect(attempt),
         *_verification(attempt),
@@ -201,6 +203,29 @@ def _rules(verdict: Verdict) -> Section:
     }
     lines = [*(lines or ["no rule spoke, so it is denied"]), f"policy {verdict.policy_digest}"]
     return _section("rules", f"Rules (Official): {verdict.effect}", lines, data)
+
+
+def _approval(attempt: Attempt) -> tuple[Section, ...]:
+    request, decided = attempt.request, attempt.approval
+    if request is None:
+        return ()
+    came = approval.told(decided) if decided else "open"
+    data: dict[str, Json] = {
+        "asked": request.of_whom,
+        "askedAt": request.asked_at.isoformat(),
+        "expiresAt": request.expires_at.isoformat(),
+        "planDigest": request.plan_digest,
+        "decision": str(decided.decision) if decided else None,
+        "by": decided.by if decided else None,
+        "uid": decided.uid if decided else None,
+        "reason": decided.reason if decided else None,
+        "decidedAt": decided.at.isoformat() if decided else None,
+    }
+    lines = [
+        f"asked {request.asked_at:%H:%M:%S}: {request.of_whom}; open until {request.expires_at:%Y-%m-%d %H:%M:%S}",
+        f"{came}{f' ({decided.at:%H:%M:%S})' if decided else ''}, for plan {request.plan_digest}",
+    ]
+    return (_section("approval", "Approval (people)", lines, data),)
 
 
 def _permit(key: str, title: str, permit: Permit) -> Section:

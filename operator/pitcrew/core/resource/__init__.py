@@ -17,7 +17,7 @@ from pitcrew.core.resource.base import (
     reaches,
     render_duration,
 )
-from pitcrew.core.resource.policy import Budget, Mode, Policy, Rule, RuleEffect
+from pitcrew.core.resource.policy import Approvers, Budget, Mode, Policy, Rule, RuleEffect, UserName
 from pitcrew.core.resource.probe import DockerHealth, ExecProbe, Header, HttpGet, Probe
 from pitcrew.core.resource.remediation import Actions, Remediation, RemoveFileAction, RestartAction, StartAction
 from pitcrew.core.resource.service import API_VERSION, KIND, HealthyService, Metadata, ServiceKey, Spec
@@ -27,6 +27,7 @@ __all__ = [
     "API_VERSION",
     "KIND",
     "Actions",
+    "Approvers",
     "Argument",
     "Budget",
     "DnsName",
@@ -55,8 +56,10 @@ __all__ = [
     "ServiceKey",
     "Spec",
     "StartAction",
+    "Suspend",
     "Target",
     "TargetKind",
+    "UserName",
     "parse_duration",
     "reaches",
     "render_duration",

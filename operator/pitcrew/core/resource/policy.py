@@ -46,6 +46,18 @@ class Rule(Model):
     """Why, for people."""
 
 
+UserName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_][a-zA-Z0-9_.@-]{0,63}$")]
+
+
+class Approvers(Model):
+    """Who may decide on a plan of this service."""
+
+    users: Annotated[list[UserName], Field(max_length=64)] = Field(default_factory=list)
+    """Names of users of the machine PitCrew runs on."""
+    groups: Annotated[list[UserName], Field(max_length=64)] = Field(default_factory=list)
+    """Names of groups of that machine; each of their members may decide."""
+
+
 class Policy(Model):
     """When PitCrew acts by itself, asks, or stays still."""
 
@@ -55,6 +67,10 @@ class Policy(Model):
     """Highest risk that is acted on without a person; default Low."""
     approve_up_to: Ladder = "High"
     """Highest risk that a person may approve; above it nothing is done; default High."""
+    approvers: Approvers = Field(default_factory=Approvers)
+    """Who may approve or deny; nobody listed means that nobody can, and such a plan expires."""
+    approve_within: Annotated[Duration, Field(ge=1, le=7 * 86400, validate_default=False)] = 3600
+    """How long a request for approval stays open and an approval can be used; then it is a denial; default 1h."""
     budget: Budget = Field(default_factory=Budget)
     """Actions per window for this target."""
     cooldown: Annotated[Duration, Field(ge=0, le=86400, validate_default=False)] = 0

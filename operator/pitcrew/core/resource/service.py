@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, NewType
 
-from pydantic import Field, model_validator
+from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
 from pitcrew.core.resource.base import DnsName, Level, Model
 from pitcrew.core.resource.policy import Policy
@@ -28,6 +28,15 @@ class Metadata(Model):
     """Labels for selection by people and policies; nothing acts on them."""
 
 
+class Suspend(Model):
+    """A pause of all effects on the service, declared with it."""
+
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=256)]
+    """Why, for people."""
+    until: AwareDatetime | None = None
+    """When it ends by itself, such as `2026-03-01T06:00:00Z`; default: when the field is taken away."""
+
+
 class Spec(Model):
     """What must be so, and what may be done about it."""
 
@@ -41,6 +50,8 @@ class Spec(Model):
     """How much depends on this service: Low, Medium, High, Critical; default Medium."""
     policy: Policy = Field(default_factory=Policy)
     """When PitCrew acts by itself, asks, or stays still."""
+    suspend: Suspend | None = None
+    """Effects are held while this is here; it is seen, diagnosed and told as before."""
 
 
 class HealthyService(Model):

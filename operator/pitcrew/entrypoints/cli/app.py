@@ -9,16 +9,16 @@ from typing import Annotated
 
 import typer
 
-from pitcrew.core.errors import InvalidInput, PitCrewError
+from pitcrew.core.errors import InvalidInput, PitCrewError, Refused
 from pitcrew.entrypoints.cli.output import Output, say, shown
 
 GOOD, BAD_NEWS, USAGE, INPUT_INVALID, UNREADABLE = 0, 1, 2, 3, 4
 EXIT_CODES = {
     GOOD: "done, and the answer is good",
-    BAD_NEWS: "the answer is bad news: unhealthy, a guard not armed, a chain that does not hold; or `run` failed",
+    BAD_NEWS: "the answer is bad news: unhealthy, a guard not armed, a bad chain, a refused order; or `run` failed",
     USAGE: "the command line is wrong",
     INPUT_INVALID: "something named or written cannot be used: a manifest, a name, a setting",
-    UNREADABLE: "the state or something else on this machine cannot be read",
+    UNREADABLE: "the state or something else on this machine cannot be read, or no operator answers",
 }
 EPILOG = "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
 
@@ -169,6 +169,105 @@ def report(incident: IncidentId, state: State = STATE) -> None:
     show_report(_there(state), incident)
 
 
+Reason = Annotated[str, typer.Option("--reason", help="Why; becomes part of the record.")]
+Plan = Annotated[str | None, typer.Option("--plan", metavar="DIGEST", help="Decide only if this is what is asked.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask again at the terminal.")]
+
+
+@app.command()
+def approve(
+    incident: IncidentId,
+    reason: Reason,
+    plan: Plan = None,
+    yes: Yes = False,
+    state: State = STATE,
+    output: Format = Output.TABLE,
+) -> None:
+    """Approve the plan that an incident asks about; it is shown first. Who you are is what the system says."""
+    from pitcrew.entrypoints.cli.orders import decide
+
+    decide(_there(state), incident, "Approve", reason, plan, yes=yes, output=output)
+
+
+@app.command()
+def deny(
+    incident: IncidentId,
+    reason: Reason,
+    plan: Plan = None,
+    yes: Yes = False,
+    state: State = STATE,
+    output: Format = Output.TABLE,
+) -> None:
+    """Deny the plan that an incident asks about; it is shown first, and goes to a person."""
+    from pitcrew.entrypoints.cli.orders import decide
+
+    decide(_there(state), incident, "Deny", reason, plan, yes=yes, output=output)
+
+
+@app.command()
+def stop(reason: Reason = "no reason given", state: State = STATE) -> None:
+    """Stop every effect at once, permits that were given included; what runs is verified, and nothing new begins."""
+    from pitcrew.entrypoints.cli.orders import order
+
+    order(_there(state), {"do": "stop", "reason": reason})
+
+
+@app.command()
+def go(reason: Reason = "no reason given", state: State = STATE) -> None:
+    """Take a stop back."""
+    from pitcrew.entrypoints.cli.orders import order
+
+    order(_there(state), {"do": "go", "reason": reason})
+
+
+@app.command()
+def suspend(
+    name: OneName,
+    reason: Reason,
+    for_: Annotated[
+        str | None, typer.Option("--for", help="How long: 90s, 10m, 8h, 2d; default: until resumed.")
+    ] = None,
+    state: State = STATE,
+) -> None:
+    """Hold all effects on one service; it is still seen, diagnosed and told."""
+    from pitcrew.entrypoints.cli.orders import order, seconds
+
+    order(_there(state), {"do": "suspend", "service": name, "reason": reason, "for_s": seconds(for_)})
+
+
+@app.command()
+def resume(name: OneName, reason: Reason = "no reason given", state: State = STATE) -> None:
+    """Take a suspension back; one that is declared in `spec.suspend` stays."""
+    from pitcrew.entrypoints.cli.orders import order
+
+    order(_there(state), {"do": "resume", "service": name, "reason": reason})
+
+
+@app.command()
+def reconcile(name: OneName, state: State = STATE) -> None:
+    """Have one service looked at now, with every probe."""
+    from pitcrew.entrypoints.cli.orders import order
+
+    order(_there(state), {"do": "reconcile", "service": name, "reason": "asked for a look"})
+
+
+@app.command("apply")
+def apply_(
+    file: Annotated[Path, typer.Option("--file", "-f", metavar="FILE", help="One manifest.")],
+    into: Annotated[
+        Path | None,
+        typer.Option("--into", metavar="DIR", help="Which of the operator's directories, if it has several."),
+    ] = None,
+    yes: Yes = False,
+    state: State = STATE,
+) -> None:
+    """Check a manifest, show what it changes, and install it where the operator reads manifests."""
+    from pitcrew.entrypoints.cli.apply import install
+
+    if not install(_there(state), file, into, yes=yes):
+        raise typer.Exit(BAD_NEWS)
+
+
 @app.command()
 def doctor(
     state: State = STATE,
@@ -243,6 +342,9 @@ def guarded(command: Callable[[], object]) -> int:
     except InvalidInput as error:
         _complain(error)
         return INPUT_INVALID
+    except Refused as error:
+        _complain(error)
+        return BAD_NEWS
     except BrokenPipeError:
         sys.stderr.close()
         return GOOD

@@ -239,6 +239,29 @@ def _stop(settings: Settings) -> Iterator[Guard]:
         yield _armed("stop", f"not ordered; `touch {path}` stops every effect")
 
 
+def _orders(settings: Settings) -> Iterator[Guard]:
+    """Whether people can reach a running operator, and who may approve."""
+    from pitcrew.adapters.lock.state import holder
+    from pitcrew.entrypoints.cli.orders import ask
+
+    path = settings.state / "run" / "control.sock"
+    if settings.state.is_dir() and holder(settings.state) is not None:
+        try:
+            ask(settings.state, {"do": "declarations"})
+            yield _armed("control socket", f"{path}: callers are known by the kernel's word")
+        except PitCrewError as error:
+            yield _missing("control socket", str(error), "look into the operator's log; nobody can approve meanwhile")
+    else:
+        yield _off("control socket", "no operator runs here", "it is made by `pitcrew run`")
+    own = f"uid {os.geteuid()}"
+    if settings.own_user_may_approve:
+        yield _off(
+            "own user's approval", f"{own}, which PitCrew runs as, may approve below High: proposer and approver"
+        )
+    else:
+        yield _armed("own user's approval", f"{own}, which PitCrew runs as, approves nothing")
+
+
 def _policies(settings: Settings) -> Iterator[Guard]:
     from pitcrew.adapters.manifests.load import load as load_manifests
     from pitcrew.adapters.policy.cel import check_rules
@@ -310,6 +333,7 @@ _LOOKS = (
     _target_locks,
     _engine,
     _stop,
+    _orders,
     _policies,
     _runbooks,
     _limits,

@@ -21,6 +21,7 @@ from pitcrew.core.policy import policy_digest
 from pitcrew.core.report import postmortem
 from pitcrew.core.step import (
     Act,
+    AskApproval,
     AskPermit,
     AskUndo,
     CheckLive,
@@ -28,6 +29,7 @@ from pitcrew.core.step import (
     Diagnose,
     Escalate,
     GatherEvidence,
+    HearDecision,
     Judge,
     JudgeAgain,
     Keep,
@@ -45,7 +47,7 @@ from pitcrew.core.step import (
 from pitcrew.loop.desk import Desk
 from pitcrew.loop.perform.acting import act, check_live, look_back, verify
 from pitcrew.loop.perform.gathering import gather_evidence
-from pitcrew.loop.perform.planning import ask_permit, case_of, judge_again, make_plan
+from pitcrew.loop.perform.planning import ask_approval, ask_permit, case_of, hear_decision, judge_again, make_plan
 from pitcrew.loop.perform.undoing import ask_undo, look_back_undo, undo
 
 __all__ = ["perform"]
@@ -63,6 +65,10 @@ async def perform(step: Step, desk: Desk) -> Event | None:
         case Judge(attempt=attempt):
             verdict = await desk.crew.official.judge(desk.service, attempt.plan, case_of(desk, attempt))
             return Judged(verdict=verdict)
+        case AskApproval(attempt=attempt):
+            return await ask_approval(desk, attempt)
+        case HearDecision(attempt=attempt):
+            return await hear_decision(desk, attempt)
         case AskPermit(attempt=attempt):
             return await ask_permit(desk, attempt)
         case CheckLive(attempt=attempt):

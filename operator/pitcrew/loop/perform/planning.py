@@ -4,6 +4,8 @@ from dataclasses import asdict
 
 from pitcrew.core.action import Irreversible
 from pitcrew.core.event import (
+    ApprovalAsked,
+    Decided,
     Event,
     NothingToTry,
     Permitted,
@@ -101,6 +103,19 @@ async def judge_again(desk: Desk, attempt: Attempt) -> Event | None:
     if verdict.effect is Effect.HOLD:
         return None
     return Reconsidered(reason=f"no longer held: {verdict.reason}")
+
+
+async def ask_approval(desk: Desk, attempt: Attempt) -> Event:
+    answer = await desk.crew.official.ask(desk.service, attempt.plan, case_of(desk, attempt))
+    if isinstance(answer, PermitRefused):
+        return Turned(reason=f"nobody was asked: {answer.reason}")
+    return ApprovalAsked(request=answer)
+
+
+async def hear_decision(desk: Desk, attempt: Attempt) -> Event | None:
+    """A request that is still open is nothing new, and leaves no record."""
+    approval = await desk.crew.official.decision(attempt.plan.digest)
+    return Decided(approval=approval) if approval else None
 
 
 async def ask_permit(desk: Desk, attempt: Attempt) -> Event:
