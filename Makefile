@@ -27,7 +27,7 @@ help:
 
 ##@ See it work
 demo: $(READY) ## break a real service and watch PitCrew heal it, on Docker or as a local process
-	@$(BIN)/python tools/demo.py
+	@$(BIN)/python -m tools.demo
 
 run: $(READY) ## keep what MANIFESTS declares healthy (MANIFESTS=manifests/victim.yaml STATE=.pitcrew/state)
 	@mkdir -p "$(STATE)"

@@ -1,93 +1,63 @@
-"""`make demo`: a real service comes up, chaos breaks it from outside, PitCrew heals it by the audited path.
+"""`make demo`: a real service comes up, chaos breaks it from outside twice, and PitCrew heals it by the audited path.
 
-Docker where an engine answers and an image can be had, else a local process; it says which and why. Exit 0 only if the
-journal shows the whole path and the service answers again.
+Act one is healed by PitCrew alone. In act two the policy asks for a person: at a terminal that is you; without one the
+demo itself approves as a second user of this machine, and says so. Docker where an engine answers and an image can be
+had, else a local process; it says which and why. Exit 0 only if the journal shows the whole path of both.
 """
 
-import json
 import os
+import pwd
+import select
 import shutil
-import signal
-import socket
-import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
-from pitcrew.core.conditions import notice
-from pitcrew.core.event import (
-    EVENT_TYPES,
-    from_record,
-)
-from pitcrew.core.incident import (
-    Incident,
-    Phase,
-    Recovery,
-    advance,
-)
-from pitcrew.core.record import Record, parse
+from pitcrew.core.errors import PitCrewError
+from pitcrew.core.incident import Incident, Phase, Recovery
+from pitcrew.core.record import Json
+from pitcrew.entrypoints.cli import orders
+from tools.demo_seen import Follower, watched, witness
+from tools.demo_stage import docker_missing, docker_stage, operator, process_stage
+from tools.demo_world import DEMO, ROOT, STATE, DemoError, Stage, pitcrew, run_chaos, say, until
 
-ROOT = Path(__file__).resolve().parent.parent
-DEMO = ROOT / ".demo"
-STATE = DEMO / "state"
-PITCREW = (sys.executable, "-m", "pitcrew")
 COME_UP_S = 60
-HEAL_S = 90
-CREW = {
-    "Opened": "Driver",
-    "EvidenceGathered": "Driver",
-    "Diagnosed": "Driver",
-    "Planned": "Strategist",
-    "NothingToTry": "Strategist",
-    "Judged": "Official",
-    "Permitted": "Official",
-    "Checked": "Driver",
-    "Intended": "Driver",
-    "Acted": "Mechanic",
-    "Verified": "Driver",
-    "Reported": "Reporter",
-}
-
-
-class DemoError(Exception):
-    """The demo cannot go on; the text says why and what to do."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stage:
-    """What the demo runs on: the manifest, the address of the service, and how chaos is told what to break."""
-
-    kind: str
-    manifest: Path
-    name: str
-    flag: str
-    health: Callable[[], str]
-    chaos: tuple[str, ...]
+ANSWER_S = 60
+"""Seconds that a person at the terminal has; then the demo goes on by itself."""
+SECOND_USER = "nobody"
+RULE = """
+    rules:
+      - name: a-restart-needs-a-person
+        expression: action.name == "restart"
+        effect: RequireApproval
+        message: it ends every request and cannot be undone
+    approvers: {{users: [{users}]}}
+"""
+"""What act two adds to the policy in the manifest."""
 
 
 def main() -> int:
-    """The demo; 0 only if the service was healed by the audited path."""
+    """The demo; 0 only if the service was healed by the audited path, twice."""
     began = time.monotonic()
     shutil.rmtree(DEMO, ignore_errors=True)
     (DEMO / "manifests").mkdir(parents=True, mode=0o700)
     STATE.mkdir(mode=0o755)
     try:
         reason = docker_missing()
-        with docker_stage() if not reason else process_stage(reason) as stage, operator(stage):
+        with docker_stage() if not reason else process_stage(reason) as stage, operator(stage, approving()):
             return play(stage, began)
-    except DemoError as error:
+    except (DemoError, PitCrewError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
 
 
+def approving() -> dict[str, str]:
+    """Only where no second user can act, the demo's operator lets its own user approve."""
+    return {} if os.geteuid() == 0 and not sys.stdin.isatty() else {"PITCREW_OWN_USER_MAY_APPROVE": "true"}
+
+
 def play(stage: Stage, began: float) -> int:
-    """The one act: up, broken, healed, shown."""
+    """Up, broken and healed; broken again, and healed with a person."""
     say("PitCrew", f"watches {stage.name} ({stage.kind}), declared in {stage.manifest.relative_to(ROOT)}")
     follower = Follower()
     until(
@@ -95,308 +65,162 @@ def play(stage: Stage, began: float) -> int:
         COME_UP_S,
         "the service to come up",
     )
-    quiet = follower.settle()
     say("World", f"the service answers: {stage.health()}")
+    title("Act one: a flag file breaks the service; its removal is a Low risk, and PitCrew is left to it")
+    first = act_one(stage, follower)
+    seen = [f"act one: {line}" for line in witness(stage)]
+    title("Act two: the service hangs; a restart ends every request, and the policy now asks for a person")
+    second, decided_by = act_two(stage, follower)
+    seen += [f"both acts: {line}" for line in witness(stage)]
+    show(second)
+    good = verdict(stage, first, second, decided_by)
+    for line in seen:
+        print(f"  witness: {line}")
+    print(f"\nReports: {(STATE / 'reports').relative_to(ROOT)}   took {time.monotonic() - began:.0f} s")
+    print(f"More:    .venv/bin/pitcrew why {first.id} --state {STATE.relative_to(ROOT)}")
+    return 0 if good else 1
+
+
+def act_one(stage: Stage, follower: Follower) -> Incident:
+    """Broken by a flag, healed by its removal."""
+    quiet = follower.settle()
     run_chaos(stage, "break", "flag")
     until(lambda: stage.health().startswith("500"), 10, "the flag to break the service")
     say("World", f"the service answers: {stage.health()}")
     incident = follower.follow_one(after=quiet)
     say("World", f"the service answers: {stage.health()}")
-    show(incident)
-    return verdict(stage, incident, time.monotonic() - began)
+    return incident
 
 
-def verdict(stage: Stage, incident: Incident, took_s: float) -> int:
+def act_two(stage: Stage, follower: Follower) -> tuple[Incident, str]:
+    """Hung, and restarted once a person approved; the incident, and who decided."""
+    quiet = follower.settle()
+    ask_for_people(stage)
+    run_chaos(stage, "break", "hang")
+    until(lambda: stage.health().startswith("no answer"), 15, "the service to hang")
+    say("World", f"the service answers: {stage.health()}")
+    asking = follower.follow_to(quiet, lambda one: one.phase is Phase.AWAITING_APPROVAL, "the question to a person")
+    decided_by = decide(asking)
+    incident = follower.follow_one(after=quiet)
+    if incident.phase is Phase.ESCALATED:
+        run_chaos(stage, "fix")
+    until(lambda: follower.polled() and stage.health() == "200 OK", COME_UP_S, "the service to answer again")
+    say("World", f"the service answers: {stage.health()}")
+    return incident, decided_by
+
+
+def ask_for_people(stage: Stage) -> None:
+    """Edit the policy in the manifest, as a person would."""
+    users = ", ".join(sorted({SECOND_USER, pwd.getpwuid(os.geteuid()).pw_name}))
+    text = stage.manifest.read_text()
+    line = next(line for line in text.splitlines() if line.strip().startswith("policy: {"))
+    inner = line.strip().removeprefix("policy: {").removesuffix("}")
+    block = "  policy:\n" + "".join(f"    {part.strip()}\n" for part in inner.split(","))
+    fresh = stage.manifest.with_name(".victim.new")
+    fresh.write_text(text.replace(line, (block + RULE.format(users=users).strip("\n")).rstrip()))
+    fresh.chmod(0o600)
+    fresh.replace(stage.manifest)
+    read = "declaration changed"
+    until(lambda: read in (DEMO / "operator.log").read_text(), 15, "the edited policy to be read")
+    say("Demo", f"edited the policy in {stage.manifest.relative_to(ROOT)}: a restart asks {users}")
+
+
+def decide(incident: Incident) -> str:
+    """Have a person decide, or the demo in a person's place; who it was, for the proof."""
+    print()
+    if sys.stdin.isatty():
+        question = pitcrew("approve", incident.id, "--reason", "?", "--plan", "no-digest")
+        print(question.stdout)
+        print(f"Approve? [y/N, {ANSWER_S} s] ", end="", flush=True)
+        ready, _, _ = select.select([sys.stdin], [], [], ANSWER_S)
+        if ready:
+            word = "approve" if sys.stdin.readline().strip().lower() in ("y", "yes") else "deny"
+            done = pitcrew(word, incident.id, "--reason", "decided at the terminal of the demo")
+            print(done.stdout.splitlines()[-1] if done.returncode == 0 else done.stderr)
+            return f"you, at the terminal ({word})"
+        print("no answer; the demo goes on by itself")
+    return as_second_user(incident.id)
+
+
+def as_second_user(incident: str) -> str:
+    """Approve as another user of this machine, which takes root; else as this one. Either is labelled."""
+    done = pitcrew("approve", incident, "--reason", "?", "--plan", "no-digest")
+    print("\n".join(f"  {line}" for line in done.stdout.splitlines()))
+    reason = "given by the demo itself, since nobody sits at a terminal"
+    if os.geteuid() != 0 or approving():
+        approved = pitcrew("approve", incident, "--reason", reason)
+        if approved.returncode != 0:
+            raise DemoError(f"the approval was refused: {approved.stderr.strip()}")
+        return f"the demo itself, as {pwd.getpwuid(os.geteuid()).pw_name}: another user takes root"
+    user = pwd.getpwnam(SECOND_USER)
+    # Opened before the rights are given away: the second user may not be able to reach this checkout.
+    state = os.open(STATE, os.O_PATH | os.O_DIRECTORY)
+    child = os.fork()
+    if child == 0:
+        os.setgroups([])
+        os.setgid(user.pw_gid)
+        os.setuid(user.pw_uid)
+        os._exit(0 if approved_by(Path(f"/proc/self/fd/{state}"), incident, reason) else 1)
+    os.close(state)
+    _, status = os.waitpid(child, 0)
+    if os.waitstatus_to_exitcode(status) != 0:
+        raise DemoError(f"the approval by {SECOND_USER} was refused")
+    return f"the demo itself, as the second user {SECOND_USER}"
+
+
+def approved_by(state: Path, incident: str, reason: str) -> bool:
+    """Approve the plan that is asked about now, as whoever this process is."""
+    try:
+        question = orders.ask(state, {"do": "question", "incident": incident})
+        digest: Json = question["digest"] if isinstance(question, dict) else None
+        request: dict[str, Json] = {"do": "decide", "incident": incident, "plan": digest, "decision": "Approve"}
+        print(f"  {orders.ask(state, {**request, 'reason': reason})}", flush=True)
+    except PitCrewError as error:
+        print(f"  {error}", flush=True)
+        return False
+    return True
+
+
+def verdict(stage: Stage, first: Incident, second: Incident, decided_by: str) -> bool:
     """Whether the audited path is what healed it."""
-    remedy = incident.attempts[-1] if incident.attempts else None
+    one, two = first.attempt, second.attempt
+    denied = "deny" in decided_by
     checks = {
-        "healed by a remedy, verified": incident.recovery is Recovery.REMEDY,
-        "the remedy removed the flag; nothing was restarted": remedy is not None
-        and len(incident.attempts) == 1
-        and remedy.plan.action.name == "removeFile",
-        "a permit for exactly this plan": remedy is not None
-        and remedy.permit is not None
-        and remedy.permit.plan_digest == remedy.plan.digest,
+        "act one: healed by a remedy, verified": first.recovery is Recovery.REMEDY,
+        "act one: the remedy removed the flag; nothing was restarted": len(first.attempts) == 1
+        and one.plan.action.name == "removeFile",
+        "act two: nothing was done before a person decided": two.approval is not None
+        and (two.intended_at is None or two.intended_at > two.approval.at),
+        "act two: denied, so it went to a person"
+        if denied
+        else "act two: healed by the approved restart, verified": second.phase is Phase.ESCALATED
+        if denied
+        else second.recovery is Recovery.REMEDY and two.plan.action.name == "restart",
+        "a permit for exactly the plan, each time": all(
+            attempt.permit is not None and attempt.permit.plan_digest == attempt.plan.digest
+            for attempt in ([one] if denied else [one, two])
+        ),
         "the service answers 200": stage.health() == "200 OK",
         "the journal's chain holds": pitcrew("audit", "verify").returncode == 0,
-        "the report is written": (STATE / "reports" / f"{incident.id}.md").is_file(),
+        "the reports are written": all((STATE / "reports" / f"{i.id}.md").is_file() for i in (first, second)),
     }
     print("\nProof")
     for text, good in checks.items():
         print(f"  {'yes' if good else 'NO '}  {text}")
-    for line in witness(stage):
-        print(f"  witness: {line}")
-    print(f"\nReport: {(STATE / 'reports' / f'{incident.id}.md').relative_to(ROOT)}   took {took_s:.0f} s")
-    print(f"More:   .venv/bin/pitcrew why {incident.id} --state {STATE.relative_to(ROOT)}")
-    return 0 if all(checks.values()) else 1
+    print(f"  decided in act two by: {decided_by}")
+    return all(checks.values())
 
 
 def show(incident: Incident) -> None:
     """The decision, as `pitcrew why` tells it."""
-    print("\nWhy (pitcrew why)")
+    title("Why (pitcrew why)")
     shown = pitcrew("why", incident.id)
     print("\n".join(f"  {line}" for line in shown.stdout.splitlines()) or f"  {shown.stderr.strip()}")
 
 
-# The stage
-
-
-def docker_missing() -> str:
-    """Why the demo cannot run on Docker, or nothing."""
-    if shutil.which("docker") is None:
-        return "there is no docker command"
-    try:
-        answer = subprocess.run(["docker", "version"], capture_output=True, text=True, timeout=10)
-    except subprocess.TimeoutExpired:
-        return "the Docker engine does not answer"
-    if answer.returncode != 0:
-        return "no Docker engine answers"
-    built = subprocess.run([str(ROOT / "tools/images.sh")], capture_output=True, text=True, cwd=ROOT)
-    return "" if built.returncode == 0 else built.stderr.strip().splitlines()[-1]
-
-
-@contextmanager
-def docker_stage() -> Iterator[Stage]:
-    """A container of the victim's image, named as the manifest has it."""
-    name = "victim"
-    there = docker("inspect", "--format", '{{index .Config.Labels "pitcrew.dev/demo"}}', name, check=False)
-    if there.returncode == 0 and there.stdout.strip() != "true":
-        raise DemoError(f"a container named {name} is there and not the demo's; rename or remove it, then try again")
-    docker("rm", "--force", name, check=False)
-    say("Demo", "on Docker: an engine answers and the victim's image is here")
-    options = ("--detach", "--name", name, "--label", "pitcrew.dev/demo=true", "--publish", "127.0.0.1::8080")
-    docker("run", *options, "pitcrew/victim:latest")
-    port = docker("port", name, "8080/tcp").stdout.splitlines()[0].rpartition(":")[2]
-    manifest = DEMO / "manifests" / "victim.yaml"
-    manifest.write_text((ROOT / "manifests/victim.yaml").read_text())
-    manifest.chmod(0o600)
-    try:
-        yield Stage(
-            kind=f"docker container, published at 127.0.0.1:{port}",
-            manifest=manifest,
-            name=name,
-            flag="/app/broken.flag",
-            health=lambda: ask(int(port)),
-            chaos=("--docker",),
-        )
-    finally:
-        docker("rm", "--force", name, check=False)
-
-
-@contextmanager
-def process_stage(reason: str) -> Iterator[Stage]:
-    """The victim as a local process, which PitCrew itself starts."""
-    say("Demo", f"as a local process: {reason}")
-    port, home = free_port(), DEMO / "victim"
-    home.mkdir()
-    text = (ROOT / "manifests/victim-process.yaml").read_text()
-    for old, new in {
-        "../.venv/bin/python": sys.executable,
-        "app.py]": f"{ROOT / 'victim-app/app.py'}]",
-        "../victim-app": str(home),
-        "../.pitcrew/victim.pid": str(DEMO / "victim.pid"),
-        "127.0.0.1:8080": f"127.0.0.1:{port}",
-        "port: 8080": f"port: {port}",
-    }.items():
-        if old not in text:
-            raise DemoError(f"manifests/victim-process.yaml no longer has {old!r}; tools/demo.py fills it in")
-        text = text.replace(old, new)
-    manifest = DEMO / "manifests" / "victim.yaml"
-    manifest.write_text(text)
-    manifest.chmod(0o600)
-    try:
-        yield Stage(
-            kind=f"local process at 127.0.0.1:{port}",
-            manifest=manifest,
-            name="victim",
-            flag=str(home / "broken.flag"),
-            health=lambda: ask(port),
-            chaos=("--pidfile", str(DEMO / "victim.pid")),
-        )
-    finally:
-        end_process(DEMO / "victim.pid")
-
-
-def end_process(pidfile: Path) -> None:
-    """Stop the demo's own process, as a person would."""
-    try:
-        pid = int(pidfile.read_text().split()[0])
-        os.kill(pid, signal.SIGTERM)
-    except (OSError, ValueError, IndexError):
-        return
-    until(lambda: not Path(f"/proc/{pid}").exists(), 15, "the victim to end")
-
-
-@contextmanager
-def operator(stage: Stage) -> Iterator[None]:
-    """`pitcrew run` beside the demo."""
-    log = (DEMO / "operator.log").open("w")
-    command = [*PITCREW, "run", "--manifests", str(stage.manifest.parent), "--state", str(STATE)]
-    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT)
-    try:
-        yield
-        if process.poll() is not None:
-            raise DemoError(f"the operator ended by itself; see {log.name}")
-    finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        log.close()
-
-
-# What is seen
-
-
-class Follower:
-    """Reads the journal as it grows and prints a line per stage."""
-
-    def __init__(self) -> None:
-        self._at = 0
-        self._incidents: dict[str, Incident] = {}
-
-    def polled(self) -> bool:
-        """Print what is new; always true, to stand in a condition."""
-        self.poll()
-        return True
-
-    def poll(self) -> None:
-        """Print what is new."""
-        for record in list(records())[self._at :]:
-            self._at += 1
-            if record.type in EVENT_TYPES:
-                self._tell(record)
-
-    def _tell(self, record: Record) -> None:
-        event = from_record(record)
-        incident = advance(self._incidents.get(record.incident), event, record.at)
-        self._incidents[record.incident] = incident
-        who = CREW.get(record.type, "Driver")
-        if record.type == "Planned":
-            say("Risk", f"{incident.attempt.risk.level} ({incident.attempt.risk.score} of 100)")
-        say(who, f"{record.incident} {record.type}: {notice(event, incident, record.at).message}")
-
-    def settle(self) -> set[str]:
-        """Wait until no incident is open; the ids so far."""
-        until(lambda: self.polled() and not any(i.open for i in self._incidents.values()), HEAL_S, "a quiet start")
-        return set(self._incidents)
-
-    def follow_one(self, after: set[str]) -> Incident:
-        """The next incident, until it is closed or waits for a person."""
-
-        def ended() -> Incident | None:
-            self.poll()
-            new = [incident for id_, incident in self._incidents.items() if id_ not in after]
-            over = [i for i in new if i.phase in (Phase.CLOSED, Phase.ESCALATED) and i.report]
-            return over[0] if over else None
-
-        return until(ended, HEAL_S, "the incident to end")
-
-
-def records() -> Iterator[Record]:
-    """Every whole record on disk."""
-    for segment in sorted((STATE / "journal").glob("*.jsonl")):
-        for line in segment.read_bytes().splitlines(keepends=True):
-            if line.endswith(b"\n"):
-                yield parse(line.rstrip(b"\n"))
-
-
-def watched(stage: Stage) -> bool:
-    """Whether PitCrew itself says that the service is healthy."""
-    shown = pitcrew("get", "-o", "json")
-    return shown.returncode == 0 and '"Healthy"' in shown.stdout
-
-
-def witness(stage: Stage) -> Iterator[str]:
-    """What others than PitCrew saw."""
-    if stage.chaos[0] == "--docker":
-        yield from container_witness(stage)
-        return
-    history = STATE.glob("process/*/record.json")
-    for path in history:
-        runs = json.loads(path.read_text()).get("runs", [])
-        yield f"the supervisor's record: {len(runs)} start(s) of the process"
-
-
-def container_witness(stage: Stage) -> Iterator[str]:
-    """The engine's events and the container's own log."""
-    since = str(int(time.time()) - 120)
-    events = docker(
-        "events",
-        "--since",
-        since,
-        "--until",
-        str(int(time.time())),
-        "--filter",
-        f"container={stage.name}",
-        "--format",
-        "{{.Action}}",
-    ).stdout.splitlines()
-    acts = [event for event in events if stage.flag in event and event.startswith("exec_start")]
-    yield (
-        f"docker events: {len(acts)} exec of {acts[0].partition(': ')[2] if acts else 'nothing'}; "
-        f"{sum(event in ('restart', 'kill', 'die') for event in events)} restart, kill or die"
-    )
-    logs = docker("logs", stage.name).stdout
-    yield f"container log: {logs.count('the flag file')} lines name the flag file"
-
-
-# Small tools
-
-
-def pitcrew(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [*PITCREW, *words, "--state", str(STATE)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=30)
-
-
-def docker(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(["docker", *words], capture_output=True, text=True, timeout=60)
-    if check and done.returncode != 0:
-        raise DemoError(f"docker {words[0]}: {done.stderr.strip()}")
-    return done
-
-
-def run_chaos(stage: Stage, *words: str) -> None:
-    command = [sys.executable, str(ROOT / "chaos/chaos.py"), *stage.chaos, *words, stage.name]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
-    if done.returncode != 0:
-        raise DemoError(f"chaos: {done.stderr.strip()}")
-    say("Chaos", done.stdout.strip().splitlines()[0])
-
-
-def ask(port: int) -> str:
-    """The service's own answer, from outside."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2) as answer:
-            return f"{answer.status} {answer.read(64).decode()}"
-    except urllib.error.HTTPError as error:
-        return f"{error.code} {error.read(64).decode()}"
-    except OSError as error:
-        return f"no answer ({type(error).__name__})"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-T = TypeVar("T")
-
-
-def until(condition: Callable[[], T | None], seconds: float, what: str) -> T:
-    """Poll until the condition gives something true."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.25)
-    raise DemoError(f"waited {seconds:.0f} s for {what}; see {(DEMO / 'operator.log').relative_to(ROOT)}")
-
-
-def say(who: str, text: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')}  {who:<10}  {text}", flush=True)
+def title(text: str) -> None:
+    """A line between two parts."""
+    print(f"\n{text}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,117 @@
+"""Where the demo plays: a container where an engine answers and an image can be had, else a local process."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from tools.demo_world import DEMO, PITCREW, ROOT, STATE, DemoError, Stage, ask, docker, free_port, say, until
+
+
+def docker_missing() -> str:
+    """Why the demo cannot run on Docker, or nothing."""
+    if shutil.which("docker") is None:
+        return "there is no docker command"
+    try:
+        answer = subprocess.run(["docker", "version"], capture_output=True, text=True, timeout=10)
+    except subprocess.TimeoutExpired:
+        return "the Docker engine does not answer"
+    if answer.returncode != 0:
+        return "no Docker engine answers"
+    built = subprocess.run([str(ROOT / "tools/images.sh")], capture_output=True, text=True, cwd=ROOT)
+    return "" if built.returncode == 0 else built.stderr.strip().splitlines()[-1]
+
+
+@contextmanager
+def docker_stage() -> Iterator[Stage]:
+    """A container of the victim's image, named as the manifest has it."""
+    name = "victim"
+    there = docker("inspect", "--format", '{{index .Config.Labels "pitcrew.dev/demo"}}', name, check=False)
+    if there.returncode == 0 and there.stdout.strip() != "true":
+        raise DemoError(f"a container named {name} is there and not the demo's; rename or remove it, then try again")
+    docker("rm", "--force", name, check=False)
+    say("Demo", "on Docker: an engine answers and the victim's image is here")
+    options = ("--detach", "--name", name, "--label", "pitcrew.dev/demo=true", "--publish", f"127.0.0.1:{free_port()}:8080")
+    docker("run", *options, "pitcrew/victim:latest")
+    port = docker("port", name, "8080/tcp").stdout.splitlines()[0].rpartition(":")[2]
+    manifest = DEMO / "manifests" / "victim.yaml"
+    manifest.write_text((ROOT / "manifests/victim.yaml").read_text())
+    manifest.chmod(0o600)
+    try:
+        yield Stage(
+            kind=f"docker container, published at 127.0.0.1:{port}",
+            manifest=manifest,
+            name=name,
+            flag="/app/broken.flag",
+            health=lambda: ask(int(port)),
+            chaos=("--docker",),
+        )
+    finally:
+        docker("rm", "--force", name, check=False)
+
+
+@contextmanager
+def process_stage(reason: str) -> Iterator[Stage]:
+    """The victim as a local process, which PitCrew itself starts."""
+    say("Demo", f"as a local process: {reason}")
+    port, home = free_port(), DEMO / "victim"
+    home.mkdir()
+    text = (ROOT / "manifests/victim-process.yaml").read_text()
+    for old, new in {
+        "../.venv/bin/python": sys.executable,
+        "app.py]": f"{ROOT / 'victim-app/app.py'}]",
+        "../victim-app": str(home),
+        "../.pitcrew/victim.pid": str(DEMO / "victim.pid"),
+        "127.0.0.1:8080": f"127.0.0.1:{port}",
+        "port: 8080": f"port: {port}",
+    }.items():
+        if old not in text:
+            raise DemoError(f"manifests/victim-process.yaml no longer has {old!r}; tools/demo.py fills it in")
+        text = text.replace(old, new)
+    manifest = DEMO / "manifests" / "victim.yaml"
+    manifest.write_text(text)
+    manifest.chmod(0o600)
+    try:
+        yield Stage(
+            kind=f"local process at 127.0.0.1:{port}",
+            manifest=manifest,
+            name="victim",
+            flag=str(home / "broken.flag"),
+            health=lambda: ask(port),
+            chaos=("--pidfile", str(DEMO / "victim.pid")),
+        )
+    finally:
+        end_process(DEMO / "victim.pid")
+
+
+def end_process(pidfile: Path) -> None:
+    """Stop the demo's own process, as a person would."""
+    try:
+        pid = int(pidfile.read_text().split()[0])
+        os.kill(pid, signal.SIGTERM)
+    except (OSError, ValueError, IndexError):
+        return
+    until(lambda: not Path(f"/proc/{pid}").exists(), 15, "the victim to end")
+
+
+@contextmanager
+def operator(stage: Stage, environ: Mapping[str, str]) -> Iterator[None]:
+    """`pitcrew run` beside the demo, with this on top of the environment."""
+    log = (DEMO / "operator.log").open("w")
+    command = [*PITCREW, "run", "--manifests", str(stage.manifest.parent), "--state", str(STATE)]
+    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT, env={**os.environ, **environ})
+    try:
+        yield
+        if process.poll() is not None:
+            raise DemoError(f"the operator ended by itself; see {log.name}")
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        log.close()
