@@ -107,7 +107,7 @@ def witness(stage: Stage) -> Iterator[str]:
 
 def container_witness(stage: Stage) -> Iterator[str]:
     """The engine's events and the container's own log."""
-    since = str(int(time.time()) - 120)
+    since, id_ = str(int(time.time()) - 600), docker("inspect", "--format", "{{.Id}}", stage.name).stdout.strip()
     events = docker(
         "events",
         "--since",
@@ -115,7 +115,7 @@ def container_witness(stage: Stage) -> Iterator[str]:
         "--until",
         str(int(time.time())),
         "--filter",
-        f"container={stage.name}",
+        f"container={id_}",
         "--format",
         "{{.Action}}",
     ).stdout.splitlines()

@@ -35,7 +35,8 @@ def docker_stage() -> Iterator[Stage]:
         raise DemoError(f"a container named {name} is there and not the demo's; rename or remove it, then try again")
     docker("rm", "--force", name, check=False)
     say("Demo", "on Docker: an engine answers and the victim's image is here")
-    options = ("--detach", "--name", name, "--label", "pitcrew.dev/demo=true", "--publish", f"127.0.0.1:{free_port()}:8080")
+    published = f"127.0.0.1:{free_port()}:8080"
+    options = ("--detach", "--name", name, "--label", "pitcrew.dev/demo=true", "--publish", published)
     docker("run", *options, "pitcrew/victim:latest")
     port = docker("port", name, "8080/tcp").stdout.splitlines()[0].rpartition(":")[2]
     manifest = DEMO / "manifests" / "victim.yaml"
