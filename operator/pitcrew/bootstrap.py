@@ -21,6 +21,7 @@ from pitcrew.core.approval import OwnUser
 from pitcrew.core.order import Standing
 from pitcrew.core.policy import suspension
 from pitcrew.core.resource import HealthyService, TargetKind
+from pitcrew.core.storm import Sky
 from pitcrew.loop.control import Control
 from pitcrew.loop.crew import Crew
 from pitcrew.loop.fleet import Fleet
@@ -188,7 +189,7 @@ def assemble(world: World, settings: Settings) -> Operator:
     from pitcrew.mechanic.acting import VerifyingMechanic
     from pitcrew.official.permits import Limits, SigningOfficial
 
-    standing = Standing()
+    standing, sky = Standing(), Sky()
     limits = Limits(permit_ttl_s=settings.permit_ttl_s, everywhere_max=settings.actions_everywhere_max)
     official = SigningOfficial(
         key=world.key,
@@ -198,8 +199,10 @@ def assemble(world: World, settings: Settings) -> Operator:
         now=world.clock.now,
         stop=world.stop,
         own=OwnUser(uid=os.geteuid(), may_approve=settings.own_user_may_approve),
+        guardrails=world.manifests.guardrails,
         limits=limits,
         suspended=lambda service: standing.of(service, world.clock.now().at),
+        storm=lambda: str(sky),
     )
     mechanic = VerifyingMechanic(
         id=MECHANIC,
@@ -208,7 +211,7 @@ def assemble(world: World, settings: Settings) -> Operator:
         actuators=world.actuators,
         now=world.clock.now,
         stop=world.stop,
-        suspended=lambda service: _suspended(service, standing, world.clock),
+        suspended=lambda service: _suspended(service, standing, world.clock) or str(sky),
     )
     crew = Crew(
         settings=settings,
@@ -222,6 +225,7 @@ def assemble(world: World, settings: Settings) -> Operator:
         reports=world.reports,
         runbooks=world.runbooks,
         standing=standing,
+        sky=sky,
         halted=lambda: _halted(world),
     )
     ending = asyncio.Event()

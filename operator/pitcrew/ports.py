@@ -1,7 +1,7 @@
 """What the core and the loop need of the world. Protocols only; each docstring is the contract its tests check."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from pitcrew.core.action import Action, Seen, Trace
@@ -10,10 +10,10 @@ from pitcrew.core.conditions import ServiceStatus
 from pitcrew.core.observation import LogLine, ProbeResult, RuntimeEvent, RuntimeFacts, Sight
 from pitcrew.core.order import Person
 from pitcrew.core.permit import Permit, PermitRefused
-from pitcrew.core.policy import Case, CompiledRule, Verdict
+from pitcrew.core.policy import Case, CompiledRule, Guardrails, Unread, Verdict
 from pitcrew.core.proposal import Plan
 from pitcrew.core.record import Entry, Head, Instant, Record
-from pitcrew.core.resource import HealthyService, HttpGet, Rule, ServiceKey, TargetKind
+from pitcrew.core.resource import HealthyService, HttpGet, RemediationPolicy, Rule, ServiceKey, TargetKind
 from pitcrew.core.runbook import Runbook
 
 
@@ -369,11 +369,35 @@ class Declared:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DeclaredPolicy:
+    """A policy of the platform as a person declared it, and where; `digest` and `stale` are as of `Declared`."""
+
+    policy: RemediationPolicy
+    file: str
+    line: int
+    digest: str
+    stale: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Loaded:
-    """Everything declared at one moment, and everything wrong with it."""
+    """Everything declared at one moment, and everything wrong with it. `policies` are by name."""
 
     services: Mapping[ServiceKey, Declared]
     problems: tuple[Problem, ...] = ()
+    policies: Mapping[str, DeclaredPolicy] = field(default_factory=dict)
+    unread: tuple[Unread, ...] = ()
+    """What is, or may be, a policy that cannot be read and has no version of before."""
+
+    @property
+    def guardrails(self) -> Guardrails:
+        """The policies as the core reads them."""
+        declared = [self.policies[name] for name in sorted(self.policies)]
+        return Guardrails(
+            policies=tuple(one.policy for one in declared),
+            unread=self.unread,
+            stale=tuple((one.policy.name, one.stale) for one in declared if one.stale),
+        )
 
 
 class ManifestSource(Protocol):
@@ -384,4 +408,10 @@ class ManifestSource(Protocol):
 
         A file that became bad keeps its last good version, marked stale. Only a file that is certainly gone takes its
         services along: a directory that cannot be read, is unsafe or has vanished removes nothing.
+        """
+
+    def guardrails(self) -> Guardrails:
+        """The policies of the newest look, for the Official, which takes them from nobody else.
+
+        Before the first look there is one that cannot be read, so that nothing is done.
         """

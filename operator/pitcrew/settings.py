@@ -46,6 +46,11 @@ class Settings(BaseModel):
     """Actions on all services together in one hour; more is a disaster of its own, and a person's business."""
     acting_at_once_max: Annotated[int, Field(ge=1, le=64)] = 2
     """Services acted on at the same moment; a mistake then reaches two, not all."""
+    storm_services_min: Annotated[int, Field(ge=2, le=1000)] = 3
+    """Services that have to begin deviating at once, and half of all declared ones, to count as one storm, in which
+    nothing is acted on; two may share a fault by chance."""
+    storm_window_s: Annotated[int, Field(ge=1, le=3600)] = 60
+    """Seconds within which these services begin to deviate; slow probes see the same failure half a minute apart."""
     own_user_may_approve: bool = False
     """Whether the user PitCrew runs as may approve plans below High; default no, since that user proposes them too."""
     admins: tuple[str, ...] = ()

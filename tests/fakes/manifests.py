@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 
 from pitcrew.adapters.manifests.parse import digest
-from pitcrew.core.resource import HealthyService
-from pitcrew.ports import Declared, Loaded, Problem
+from pitcrew.core.policy import Guardrails, Unread
+from pitcrew.core.resource import HealthyService, RemediationPolicy
+from pitcrew.ports import Declared, DeclaredPolicy, Loaded, Problem
 
 
 class FakeManifests:
@@ -22,13 +23,22 @@ class FakeManifests:
         *services: HealthyService,
         problems: Iterable[Problem] = (),
         stale: dict[str, str] | None = None,
+        policies: Iterable[RemediationPolicy] = (),
+        unread: Iterable[Unread] = (),
     ) -> None:
-        """From now on these are declared; `stale` gives reasons by service key."""
+        """From now on these are declared; `stale` gives reasons by service key, or name of a policy."""
         async with self._changed:
-            self._set(services, tuple(problems), stale or {})
+            self._set(services, tuple(problems), stale or {}, policies, unread)
             self._changed.notify_all()
 
-    def _set(self, services: Iterable[HealthyService], problems: tuple[Problem, ...], stale: dict[str, str]) -> None:
+    def _set(
+        self,
+        services: Iterable[HealthyService],
+        problems: tuple[Problem, ...],
+        stale: dict[str, str],
+        policies: Iterable[RemediationPolicy] = (),
+        unread: Iterable[Unread] = (),
+    ) -> None:
         self._version += 1
         self._loaded = Loaded(
             services={
@@ -38,7 +48,18 @@ class FakeManifests:
                 for one in services
             },
             problems=problems,
+            policies={
+                one.name: DeclaredPolicy(
+                    policy=one, file=f"{one.name}.yaml", line=1, digest=digest(one), stale=stale.get(one.name, "")
+                )
+                for one in policies
+            },
+            unread=tuple(unread),
         )
+
+    def guardrails(self) -> Guardrails:
+        """See `pitcrew.ports.ManifestSource`."""
+        return self._loaded.guardrails
 
     async def changes(self) -> AsyncIterator[Loaded]:
         """See `pitcrew.ports.ManifestSource`."""

@@ -11,7 +11,7 @@ from pitcrew.adapters.policy.cel import CelCompiler
 from pitcrew.adapters.stop.files import StopFile
 from pitcrew.core.action import Action, Irreversible, RemoveFile, undo_of
 from pitcrew.core.approval import OwnUser
-from pitcrew.core.policy import Case, Tries, policy_digest, target_digest
+from pitcrew.core.policy import NO_GUARDRAILS, Case, Guardrails, Tries, policy_digest, target_digest
 from pitcrew.core.proposal import Plan
 from pitcrew.core.record import Instant
 from pitcrew.core.resource import HealthyService, Level
@@ -89,6 +89,8 @@ class Desk:
     time: Time = field(default_factory=Time)
     limits: Limits = field(default_factory=Limits)
     own_may: bool = False
+    guardrails: Guardrails = NO_GUARDRAILS
+    storm: str = ""
 
     @property
     def ledger(self) -> Path:
@@ -104,4 +106,6 @@ class Desk:
             stop=StopFile(state=self.state),
             own=OwnUser(uid=OWN_UID, may_approve=self.own_may),
             limits=self.limits,
+            guardrails=lambda: self.guardrails,
+            storm=lambda: self.storm,
         )

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from pitcrew.core import storm as storms
 from pitcrew.core.deviation import Deviation, Health, Watch, deviations, good, health, respected
 from pitcrew.core.event import (
     ApprovalAsked,
@@ -24,7 +25,8 @@ from pitcrew.core.incident import (
 )
 from pitcrew.core.observation import Absent, Blind, ProbeResult, RuntimeFacts, Sight
 from pitcrew.core.order import Suspension
-from pitcrew.core.record import Head
+from pitcrew.core.policy import NO_GUARDRAILS, Guardrails
+from pitcrew.core.record import Head, Record
 from pitcrew.core.resource import HealthyService, Mode
 from pitcrew.core.untrusted import bound
 
@@ -73,6 +75,8 @@ class ServiceStatus:
     journal_head: Head
     source: str
     stale: str
+    policies: tuple[str, ...] = ()
+    """Names of the policies of the platform that bind it."""
 
 
 def notice(event: Event, incident: Incident, at: datetime) -> Notice:
@@ -82,6 +86,13 @@ def notice(event: Event, incident: Incident, at: datetime) -> Notice:
     return Notice(
         at=at, kind=kind, reason=event.type, message=_one_line(told(event)) or event.type, incident=incident.id
     )
+
+
+def storm_notice(record: Record) -> Notice:
+    """The record of a storm as a sentence for people. Raises ValueError where it holds none."""
+    kind = "Warning" if record.type == storms.STORM_BEGAN else "Normal"
+    message = _one_line(storms.told(record.type, storms.from_record(record)))
+    return Notice(at=record.at, kind=kind, reason=record.type, message=message)
 
 
 def _one_line(text: str) -> str:
@@ -98,10 +109,18 @@ def conditions(
     held: Suspension | None,
     before: Sequence[Condition],
     now: datetime,
+    guardrails: Guardrails = NO_GUARDRAILS,
+    storm: str = "",
 ) -> tuple[Condition, ...]:
-    """The conditions now; `before` keeps the times of those whose status did not change."""
+    """The conditions now; `before` keeps the times of those whose status did not change.
+
+    `guardrails` are those that bind the service, `storm` is what is told of a mass failure that lasts.
+    """
     past = {condition.type: condition for condition in before}
     found = [_ready(watch, now), *_incident(incident, waits_for), *_abnormal(service, stale, halted, held)]
+    found += _guarded(service, guardrails)
+    if storm:
+        found.append(("Storm", "True", "MassFailure", storm))
     return tuple(
         Condition(
             type=kind,
@@ -167,4 +186,19 @@ def _abnormal(service: HealthyService, stale: str, halted: str, held: Suspension
         found.append(("EffectsHalted", "True", "Halted", halted))
     if service.spec.policy.mode is not Mode.ENFORCE:
         found.append(("NotEnforcing", "True", str(service.spec.policy.mode), "decides, and does not act"))
+    return found
+
+
+def _guarded(service: HealthyService, guardrails: Guardrails) -> list[_Line]:
+    found = []
+    if guardrails.unread:
+        places = "; ".join(one.place for one in guardrails.unread)
+        found.append(("PolicyUnread", "True", "NoGoodVersion", f"nothing is done until this is mended: {places}"))
+    if guardrails.stale:
+        text = "; ".join(f"policy {name}: {why}" for name, why in guardrails.stale)
+        found.append(("PolicyStale", "True", "LastGoodVersionInUse", text))
+    lax = [one for one in guardrails.policies if one.spec.mode not in (None, Mode.ENFORCE)]
+    if lax and service.spec.policy.mode is Mode.ENFORCE:
+        text = f"decides, and does not act: policy {lax[0].name} says so"
+        found.append(("NotEnforcing", "True", str(lax[0].spec.mode), text))
     return found

@@ -5,13 +5,22 @@ false denies (S9). Rules in CEL arrive here compiled, as plain callables.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pitcrew.core.order import Suspension
 from pitcrew.core.record import Json, digest
-from pitcrew.core.resource import HealthyService, Level, Mode, RuleEffect, reaches
+from pitcrew.core.resource import (
+    Budget,
+    HealthyService,
+    Level,
+    Mode,
+    RemediationPolicy,
+    RuleEffect,
+    Selector,
+    reaches,
+)
 
 HOLD_RECHECK_S = 30
 """Seconds until a held plan is judged again when no exact time is known."""
@@ -106,10 +115,66 @@ class Spending:
     last_at: datetime | None
     stopped: bool
     suspended: Suspension | None = None
+    storm: str = ""
+    """Why nothing is acted on while many services fail at once, for people; empty while it is not so."""
 
 
-def policy_digest(service: HealthyService) -> str:
-    """Digest of everything in the declaration that a verdict rests on."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unread:
+    """A policy that is declared and cannot be read, without a version of before: where and what, for people.
+
+    `selector` tells which services it could bind; None: it may be any. `name` is empty where it cannot be told.
+    """
+
+    place: str
+    name: str = ""
+    selector: Selector | None = None
+
+    def binds(self, service: HealthyService) -> bool:
+        """Whether it could bind a service."""
+        return self.selector is None or _selects(self.selector, service)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Guardrails:
+    """The policies of the platform as declared now. `stale` are pairs of a name and why its last good version holds."""
+
+    policies: tuple[RemediationPolicy, ...] = ()
+    unread: tuple[Unread, ...] = ()
+    stale: tuple[tuple[str, str], ...] = ()
+
+    def binding(self, service: HealthyService) -> "Guardrails":
+        """Those that bind, or could bind, a service; in the order of their names."""
+        policies = sorted((one for one in self.policies if _selects(one.spec.selector, service)), key=lambda p: p.name)
+        names = {one.name for one in policies}
+        return Guardrails(
+            policies=tuple(policies),
+            unread=tuple(one for one in self.unread if one.binds(service)),
+            stale=tuple(pair for pair in self.stale if pair[0] in names),
+        )
+
+
+NO_GUARDRAILS = Guardrails()
+
+
+def _selects(selector: Selector, service: HealthyService) -> bool:
+    return selector.selects(service.metadata.namespace, service.metadata.labels)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Guard:
+    """A policy that binds the service, its rules compiled, and what the target spent of its budget."""
+
+    policy: RemediationPolicy
+    rules: tuple[CompiledRule, ...] = ()
+    spent: int = 0
+    free_at: datetime | None = None
+    broken: str = ""
+    """Why its rules cannot be used, which denies."""
+
+
+def policy_digest(service: HealthyService, guardrails: Guardrails = NO_GUARDRAILS) -> str:
+    """Digest of everything declared that a verdict rests on: the service's own policy, and the guardrails over it."""
     spec = service.spec
     parts: dict[str, Json] = {
         "policy": spec.policy.model_dump(mode="json", by_alias=True),
@@ -117,6 +182,13 @@ def policy_digest(service: HealthyService) -> str:
         "criticality": str(spec.criticality),
         "suspend": spec.suspend.model_dump(mode="json", by_alias=True) if spec.suspend else None,
     }
+    bound = guardrails.binding(service)
+    if bound.policies:
+        parts["guardrails"] = {
+            one.name: one.spec.model_dump(mode="json", by_alias=True, exclude={"selector"}) for one in bound.policies
+        }
+    if bound.unread:
+        parts["unread"] = True
     return digest(parts)
 
 
@@ -133,22 +205,32 @@ def judge(
     case: Mapping[str, object],
     spending: Spending,
     now: datetime,
+    guards: Sequence[Guard] = (),
+    unread: tuple[Unread, ...] = (),
+    action: str = "",
 ) -> Verdict:
-    """The verdict on a plan of this risk level; `case` is what the rules in CEL see."""
+    """The verdict on a plan of this risk level; `case` is what the rules in CEL see.
+
+    `guards` are the policies that bind the service, `unread` those that could; `action` is the name of what is planned.
+    """
     rulings = (
         *_stop(spending, now),
+        *_storm(spending, now),
+        *_unread(unread, now),
         *_suspended(service, spending, now),
-        *_mode(service),
+        *_mode(service.spec.policy.mode),
         *_ladders(service, level),
         *_attempts(service, tries),
         *_budgets(service, spending, now),
-        *_cooldown(service, spending, now),
+        *_cooldown(service.spec.policy.cooldown, spending, now),
         *(ruling for rule in rules for ruling in _speak(rule, case, now)),
+        *(ruling for guard in guards for ruling in _guarded(guard, level, action, case, spending, now)),
     )
     effect = min((ruling.effect for ruling in rulings), key=_STRICTNESS.__getitem__, default=Effect.DENY)
     holds = [ruling.until for ruling in rulings if ruling.effect is Effect.HOLD and ruling.until]
     until = max(holds, default=None) if effect is Effect.HOLD else None
-    return Verdict(effect=effect, rulings=rulings, policy_digest=policy_digest(service), until=until)
+    found = Guardrails(policies=tuple(guard.policy for guard in guards), unread=unread)
+    return Verdict(effect=effect, rulings=rulings, policy_digest=policy_digest(service, found), until=until)
 
 
 def _stop(spending: Spending, now: datetime) -> tuple[Ruling, ...]:
@@ -156,6 +238,48 @@ def _stop(spending: Spending, now: datetime) -> tuple[Ruling, ...]:
         return ()
     message = "a person stopped PitCrew; it goes on when the file STOP is removed"
     return (Ruling(rule="stop", effect=Effect.HOLD, message=message, until=now + timedelta(seconds=STOP_RECHECK_S)),)
+
+
+def _storm(spending: Spending, now: datetime) -> tuple[Ruling, ...]:
+    if not spending.storm:
+        return ()
+    until = now + timedelta(seconds=STOP_RECHECK_S)
+    return (Ruling(rule="storm", effect=Effect.HOLD, message=spending.storm, until=until),)
+
+
+def _unread(unread: Sequence[Unread], now: datetime) -> tuple[Ruling, ...]:
+    """What a policy says that cannot be read is not known, so that nothing is done until a person mended it (S9)."""
+    until = now + timedelta(seconds=HOLD_RECHECK_S)
+    return tuple(
+        Ruling(rule="policy-unread", effect=Effect.HOLD, message=f"a policy cannot be read: {one.place}", until=until)
+        for one in unread
+    )
+
+
+def _guarded(
+    guard: Guard, level: Level, action: str, case: Mapping[str, object], spending: Spending, now: datetime
+) -> tuple[Ruling, ...]:
+    """What one guardrail says, under its name; it never allows."""
+    spec = guard.policy.spec
+    found = [*_mode(spec.mode or Mode.ENFORCE)]
+    if spec.approve_up_to is not None and not reaches(spec.approve_up_to, level):
+        found.append(_above("deny", Effect.DENY, level, f"approveUpTo {spec.approve_up_to}"))
+    elif spec.auto_up_to is not None and not reaches(spec.auto_up_to, level):
+        found.append(_above("approve", Effect.REQUIRE_APPROVAL, level, f"autoUpTo {spec.auto_up_to}"))
+    if spec.actions is not None and action not in spec.actions:
+        allowed = ", ".join(spec.actions) or "none"
+        found.append(Ruling(rule="actions", effect=Effect.DENY, message=f"{action} is not among: {allowed}"))
+    if spec.budget is not None:
+        found += _budget(spec.budget, guard.spent, guard.free_at, now)
+    found += _cooldown(spec.cooldown or 0, spending, now)
+    if guard.broken:
+        found.append(Ruling(rule="rules", effect=Effect.DENY, message=guard.broken))
+    found += [ruling for rule in guard.rules for ruling in _speak(rule, case, now)]
+    return tuple(replace(ruling, rule=f"policy/{guard.policy.name}/{ruling.rule}") for ruling in found)
+
+
+def _above(step: str, effect: Effect, level: Level, ladder: str) -> Ruling:
+    return Ruling(rule=f"ladder/{step}", effect=effect, message=f"risk {level} is above {ladder}")
 
 
 def suspension(service: HealthyService, ordered: Suspension | None, now: datetime) -> Suspension | None:
@@ -176,8 +300,8 @@ def _suspended(service: HealthyService, spending: Spending, now: datetime) -> tu
     return (Ruling(rule="suspend", effect=Effect.HOLD, message=str(found), until=until),)
 
 
-def _mode(service: HealthyService) -> tuple[Ruling, ...]:
-    match service.spec.policy.mode:
+def _mode(mode: Mode) -> tuple[Ruling, ...]:
+    match mode:
         case Mode.ENFORCE:
             return ()
         case Mode.SHADOW:
@@ -215,12 +339,8 @@ def _attempts(service: HealthyService, tries: Tries) -> tuple[Ruling, ...]:
 
 
 def _budgets(service: HealthyService, spending: Spending, now: datetime) -> tuple[Ruling, ...]:
-    budget, found = service.spec.policy.budget, []
     recheck = now + timedelta(seconds=HOLD_RECHECK_S)
-    if spending.target >= budget.actions:
-        message = f"{spending.target} of {budget.actions} actions spent in the window"
-        until = spending.target_free_at or recheck
-        found.append(Ruling(rule="budget/target", effect=Effect.HOLD, message=message, until=until))
+    found = _budget(service.spec.policy.budget, spending.target, spending.target_free_at, now)
     if spending.everywhere >= spending.everywhere_max:
         message = f"{spending.everywhere} of {spending.everywhere_max} actions spent on all services"
         until = spending.everywhere_free_at or recheck
@@ -228,10 +348,18 @@ def _budgets(service: HealthyService, spending: Spending, now: datetime) -> tupl
     return tuple(found)
 
 
-def _cooldown(service: HealthyService, spending: Spending, now: datetime) -> tuple[Ruling, ...]:
+def _budget(budget: Budget, spent: int, free_at: datetime | None, now: datetime) -> list[Ruling]:
+    if spent < budget.actions:
+        return []
+    message = f"{spent} of {budget.actions} actions spent in the window"
+    until = free_at or now + timedelta(seconds=HOLD_RECHECK_S)
+    return [Ruling(rule="budget/target", effect=Effect.HOLD, message=message, until=until)]
+
+
+def _cooldown(cooldown_s: int, spending: Spending, now: datetime) -> tuple[Ruling, ...]:
     if spending.last_at is None:
         return ()
-    until = spending.last_at + timedelta(seconds=service.spec.policy.cooldown)
+    until = spending.last_at + timedelta(seconds=cooldown_s)
     if until <= now:
         return ()
     return (Ruling(rule="cooldown", effect=Effect.HOLD, message="the last action was a moment ago", until=until),)

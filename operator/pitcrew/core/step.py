@@ -15,7 +15,7 @@ from pitcrew.core.incident import (
 )
 from pitcrew.core.observation import RuntimeFacts, Sight
 from pitcrew.core.permit import Permit
-from pitcrew.core.policy import HOLD_RECHECK_S, policy_digest
+from pitcrew.core.policy import HOLD_RECHECK_S, NO_GUARDRAILS, Guardrails, policy_digest
 from pitcrew.core.resource import HealthyService
 
 
@@ -204,11 +204,15 @@ Step = (
 
 
 def situation_of(
-    service: HealthyService, deviates: bool | None, found: tuple[Deviation, ...] = (), sight: Sight | None = None
+    service: HealthyService,
+    deviates: bool | None,
+    found: tuple[Deviation, ...] = (),
+    sight: Sight | None = None,
+    guardrails: Guardrails = NO_GUARDRAILS,
 ) -> Situation:
-    """The situation of a service as declared now."""
+    """The situation of a service as declared now, under the guardrails over it."""
     run = (sight.target_id, sight.instance) if isinstance(sight, RuntimeFacts) else None
-    return Situation(deviates=deviates, policy_digest=policy_digest(service), found=found, run=run)
+    return Situation(deviates=deviates, policy_digest=policy_digest(service, guardrails), found=found, run=run)
 
 
 def next_step(incident: Incident, situation: Situation, now: datetime) -> Step:

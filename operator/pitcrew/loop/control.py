@@ -113,8 +113,9 @@ class Control:
         return named or person.uid in (0, self.own_uid)
 
     def services(self) -> dict[str, Json]:
-        """Each declared service with the place of its declaration."""
-        return {str(key): desk.source for key, desk in self.fleet.desks.items()}
+        """Each declared service, and each policy as `policy/NAME`, with the place of its declaration."""
+        policies = {f"policy/{name}": source for name, source in self.fleet.policies.items()}
+        return {**{str(key): desk.source for key, desk in self.fleet.desks.items()}, **policies}
 
     def _allow(self, order: Order) -> None:
         if self.may_order(order.by) or (order.kind is OrderKind.STOP and self._approves_something(order.by)):

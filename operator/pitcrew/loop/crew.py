@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pitcrew.core.order import Standing
 from pitcrew.core.resource import TargetKind
+from pitcrew.core.storm import Sky
 from pitcrew.ports import (
     Clock,
     HttpProber,
@@ -35,5 +36,7 @@ class Crew:
     runbooks: RunbookSource
     standing: Standing
     """The orders of people that stand, as the journal tells them."""
+    sky: Sky
+    """The storm that lasts over all services, if any."""
     halted: Callable[[], str]
     """Why no effect is possible at all now (a person's stop, a damaged journal), for people; empty while it is."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from pitcrew.core.conditions import Condition, Notice, ServiceStatus, conditions, notice
-from pitcrew.core.deviation import Deviation, Watch, deviates, deviations, forgiven, health, observe
+from pitcrew.core.deviation import Deviation, Watch, deviates, deviating_since, deviations, forgiven, health, observe
 from pitcrew.core.event import (
     Event,
     Verified,
@@ -22,8 +22,9 @@ from pitcrew.core.incident import (
     advance,
 )
 from pitcrew.core.observation import Observation
-from pitcrew.core.policy import suspension
+from pitcrew.core.policy import NO_GUARDRAILS, Guardrails, policy_digest, suspension
 from pitcrew.core.resource import HealthyService
+from pitcrew.core.storm import Spell
 from pitcrew.loop.crew import Crew
 from pitcrew.loop.seeing import see
 
@@ -53,6 +54,11 @@ class Desk:
     ended: list[Incident] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     shown: tuple[Condition, ...] = ()
+    guardrails: Guardrails = NO_GUARDRAILS
+    well: bool = False
+    """Whether it was ever seen not to deviate."""
+    began_at: datetime | None = None
+    """When the present deviation began, where its beginning was seen."""
 
     @property
     def case(self) -> Incident:
@@ -82,7 +88,29 @@ class Desk:
         """A new observation, of every probe or of those due, taken into memory."""
         seen = await see(self.crew, self.service, due)
         self.watch = observe(self.watch, self.service, seen)
+        self._note_spell()
         return seen
+
+    def _note_spell(self) -> None:
+        state = self.deviates()
+        if state is False:
+            self.well, self.began_at = True, None
+        elif state and self.well and self.began_at is None:
+            self.began_at = deviating_since(self.watch, self.now())
+
+    @property
+    def spell(self) -> Spell:
+        """Whether it deviates and since when, for the weather over all services."""
+        return Spell(service=self.service.key, deviates=self.deviates(), began_at=self.began_at)
+
+    @property
+    def policy_digest(self) -> str:
+        """Digest of what is declared now and a verdict would rest on."""
+        return policy_digest(self.service, self.guardrails)
+
+    def tell(self, told: Notice) -> None:
+        """Keep an event for people in the status."""
+        self.notices = [*self.notices, told][-NOTICES_MAX:]
 
     def found(self) -> tuple[Deviation, ...]:
         """Deviations by thresholds."""
@@ -104,7 +132,7 @@ class Desk:
         if isinstance(event, Verified) and event.passed:
             self.watch = forgiven(self.watch)
         told = notice(event, self.incident, record.at)
-        self.notices = [*self.notices, told][-NOTICES_MAX:]
+        self.tell(told)
         _log.info(
             "incident event",
             extra={"service": self.service.key, "incident": told.incident, "reason": told.reason, "text": told.message},
@@ -128,7 +156,17 @@ class Desk:
         now, halted = self.now(), self.halted or self.crew.halted()
         held = suspension(self.service, self.crew.standing.of(self.service.key, now), now)
         self.shown = conditions(
-            self.service, self.watch, self.incident, waits_for, self.stale, halted, held, self.shown, now
+            self.service,
+            self.watch,
+            self.incident,
+            waits_for,
+            self.stale,
+            halted,
+            held,
+            self.shown,
+            now,
+            self.guardrails,
+            str(self.crew.sky),
         )
         await self.crew.status.write(
             ServiceStatus(
@@ -147,5 +185,6 @@ class Desk:
                 journal_head=self.crew.journal.head,
                 source=self.source,
                 stale=self.stale,
+                policies=tuple(policy.name for policy in self.guardrails.policies),
             )
         )

@@ -9,8 +9,8 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from pitcrew.core import order
-from pitcrew.core.conditions import Notice, notice
+from pitcrew.core import order, storm
+from pitcrew.core.conditions import Notice, notice, storm_notice
 from pitcrew.core.event import (
     EVENT_TYPES,
     Abandoned,
@@ -23,9 +23,13 @@ from pitcrew.core.incident import (
     advance,
 )
 from pitcrew.core.order import Order
+from pitcrew.core.policy import Guardrails
+from pitcrew.core.record import Record
 from pitcrew.core.resource import ServiceKey
+from pitcrew.core.storm import Storm
 from pitcrew.loop.crew import Crew
 from pitcrew.loop.desk import NOTICES_MAX, PAST_MAX, Desk
+from pitcrew.loop.weather import Weather
 from pitcrew.loop.worker import RETRY_S, Worker
 from pitcrew.ports import Declared, Loaded, ManifestSource, Runtime
 
@@ -41,11 +45,25 @@ class Memory:
     notices: dict[str, list[Notice]] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
     orders: list[Order] = field(default_factory=list)
+    storm: Storm | None = None
 
     def next_id(self, name: str) -> str:
         """A typeable id that no incident ever had."""
         self.numbers[name] = self.numbers.get(name, 0) + 1
         return f"{name}-{self.numbers[name]}"
+
+    def tell(self, service: str, told: Notice) -> None:
+        """Keep an event for people."""
+        notices = self.notices.setdefault(service, [])
+        notices.append(told)
+        del notices[:-NOTICES_MAX]
+
+    def take_storm(self, record: Record) -> None:
+        """Note that a storm began or ended."""
+        found = storm.from_record(record)
+        self.storm = found if record.type == storm.STORM_BEGAN else None
+        for service in found.services:
+            self.tell(service, storm_notice(record))
 
 
 def remember(crew: Crew) -> Memory:
@@ -59,6 +77,8 @@ def remember(crew: Crew) -> Memory:
     for record in crew.journal.read():
         if record.type == order.ORDERED:
             memory.orders.append(order.from_record(record))
+        if record.type in storm.STORM_TYPES:
+            memory.take_storm(record)
         if record.type not in EVENT_TYPES:
             continue
         event = from_record(record)
@@ -66,9 +86,7 @@ def remember(crew: Crew) -> Memory:
         incidents[record.incident] = incident
         name, _, number = record.incident.rpartition("-")
         memory.numbers[name] = max(memory.numbers.get(name, 0), int(number))
-        told = memory.notices.setdefault(record.service, [])
-        told.append(notice(event, incident, record.at))
-        del told[:-NOTICES_MAX]
+        memory.tell(record.service, notice(event, incident, record.at))
     for incident in incidents.values():
         if incident.open:
             memory.open[incident.service] = incident
@@ -92,6 +110,9 @@ class Fleet:
         self._workers: dict[ServiceKey, Worker] = {}
         self._tasks: dict[ServiceKey, asyncio.Task[None]] = {}
         self._claims: dict[str, ServiceKey] = {}
+        self._policies: dict[str, str] = {}
+        crew.sky.storm = self._memory.storm
+        self._weather = Weather(crew, lambda: self.desks, self.wake)
 
     async def run(self) -> None:
         """Follow the declarations and the runtimes' events until PitCrew ends; effects under way are finished."""
@@ -114,6 +135,11 @@ class Fleet:
         """The desk of each declared service."""
         return {key: worker.desk for key, worker in self._workers.items()}
 
+    @property
+    def policies(self) -> Mapping[str, str]:
+        """The place of each policy's declaration, by its name."""
+        return self._policies
+
     def wake(self, key: ServiceKey | None = None) -> None:
         """Have one service looked at again at once, or all."""
         for name, worker in self._workers.items():
@@ -127,6 +153,7 @@ class Fleet:
     async def _take(self, loaded: Loaded) -> None:
         for problem in loaded.problems:
             _log.warning("manifest problem", extra={"text": str(problem)})
+        self._policies = {name: f"{one.file}:{one.line}" for name, one in loaded.policies.items()}
         services = [declared.service for declared in loaded.services.values()]
         for runtime in self._crew.runtimes.values():
             runtime.declare([service for service in services if service.spec.target.kind is runtime.kind])
@@ -134,18 +161,25 @@ class Fleet:
         await self._withdraw(gone)
         await self._abandon_orphans(loaded)
         for key, declared in loaded.services.items():
-            self._declare(key, declared)
+            self._declare(key, declared, loaded.guardrails)
 
     def _must_end(self, worker: Worker, declared: Declared | None) -> bool:
         return declared is None or declared.service.spec.target != worker.desk.service.spec.target
 
-    def _declare(self, key: ServiceKey, declared: Declared) -> None:
+    def _declare(self, key: ServiceKey, declared: Declared, guardrails: Guardrails) -> None:
         worker = self._workers.get(key)
         if worker is None:
             worker = self._hire(key, declared)
         desk = worker.desk
+        bound = guardrails.binding(declared.service)
         changed = desk.service != declared.service
+        guarded = desk.guardrails != bound
         desk.service, desk.source, desk.stale = declared.service, f"{declared.file}:{declared.line}", declared.stale
+        desk.guardrails = bound
+        if guarded:
+            names = ", ".join(policy.name for policy in bound.policies) or "none"
+            _log.info("guardrails changed", extra={"service": key, "text": f"bound by: {names}"})
+            worker.wake()
         if changed:
             _log.info("declaration changed", extra={"service": key, "text": desk.source})
             worker.wake()
@@ -161,7 +195,12 @@ class Fleet:
             notices=self._memory.notices.pop(key, []),
         )
         name = declared.service.metadata.name
-        worker = Worker(desk, claim=self._claim_for(key), name_incident=lambda: self._memory.next_id(name))
+        worker = Worker(
+            desk,
+            claim=self._claim_for(key),
+            name_incident=lambda: self._memory.next_id(name),
+            weather=self._weather.look,
+        )
         self._workers[key] = worker
         self._start(key)
         text = f"{declared.service.spec.target.label} from {declared.file}"

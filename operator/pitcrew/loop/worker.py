@@ -6,7 +6,7 @@ other (L3).
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from pitcrew.core.approval import ApprovalRequest
@@ -33,12 +33,21 @@ _log = logging.getLogger("pitcrew.loop")
 
 
 class Worker:
-    """Keeps one service. `claim` says whether the target is this service's alone, or why not (S3)."""
+    """Keeps one service. `claim` says whether the target is this service's alone, or why not (S3); `weather` looks at
+    all services together."""
 
-    def __init__(self, desk: Desk, *, claim: Callable[[str], str], name_incident: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        *,
+        claim: Callable[[str], str],
+        name_incident: Callable[[], str],
+        weather: Callable[[], Awaitable[None]],
+    ) -> None:
         self.desk = desk
         self._claim = claim
         self._name_incident = name_incident
+        self._weather = weather
         self._wake = asyncio.Event()
         self._due: dict[str, datetime] = {}
 
@@ -70,6 +79,7 @@ class Worker:
             await desk.look(self._now_due())
             conflict = self._conflict()
             desk.halted = conflict
+            await self._weather()
             if not conflict:
                 await self._open_if_needed()
                 waits_for = await self._drive()
@@ -88,7 +98,7 @@ class Worker:
     async def _open_if_needed(self) -> None:
         desk = self.desk
         found = desk.found()
-        if desk.incident is not None or not found or desk.deviates() is not True:
+        if desk.incident is not None or not found or desk.deviates() is not True or desk.crew.sky.storm:
             return
         event = Opened(
             id=self._name_incident(),
@@ -104,7 +114,7 @@ class Worker:
         """Take steps until the incident waits or ends; what it waits for."""
         desk = self.desk
         while desk.incident is not None and not desk.ending.is_set():
-            situation = situation_of(desk.service, desk.deviates(), desk.found(), desk.watch.sight)
+            situation = situation_of(desk.service, desk.deviates(), desk.found(), desk.watch.sight, desk.guardrails)
             step = next_step(desk.incident, situation, desk.now())
             if isinstance(step, Wait):
                 return step.reason

@@ -13,7 +13,7 @@ from pitcrew.core.permit import Direction, Permit
 from pitcrew.core.policy import Spending
 from pitcrew.core.proposal import Plan
 from pitcrew.core.record import Entry, Record, digest
-from pitcrew.core.resource import HealthyService
+from pitcrew.core.resource import Budget, HealthyService
 from pitcrew.official.asked import TYPES, Questions
 
 TYPE = "Permit"
@@ -132,6 +132,13 @@ class Lately:
             last_at=max((one.at for one in here if one.incident != plan.incident), default=None),
             stopped=False,
         )
+
+    def spent(self, service: HealthyService, plan: Plan, budget: Budget, now: datetime) -> tuple[int, datetime | None]:
+        """What other plans for this target have spent of one budget, and when it has room again."""
+        names, digest_ = names_of(service, plan), plan.digest
+        here = [one for one in self.permits if one.plan != digest_ and one.names.same(names)]
+        spent = _instants(here, now - timedelta(seconds=budget.window))
+        return len(spent), _free_at(spent, budget.actions, budget.window)
 
 
 def _instants(permits: Iterable[Issued], since: datetime) -> list[datetime]:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -15,10 +15,21 @@ from pitcrew.core.approval import Approval, ApprovalRequest, Decision, OwnUser, 
 from pitcrew.core.errors import InvalidInput, JournalError
 from pitcrew.core.order import Person, Suspension
 from pitcrew.core.permit import Direction, Permit, PermitRefused
-from pitcrew.core.policy import Case, CompiledRule, Effect, Ruling, Spending, Verdict, judge, policy_digest, suspension
+from pitcrew.core.policy import (
+    Case,
+    CompiledRule,
+    Effect,
+    Guard,
+    Guardrails,
+    Ruling,
+    Spending,
+    Verdict,
+    judge,
+    suspension,
+)
 from pitcrew.core.proposal import Plan
-from pitcrew.core.record import Entry, Instant
-from pitcrew.core.resource import HealthyService, Mode
+from pitcrew.core.record import Entry, Instant, digest
+from pitcrew.core.resource import HealthyService, Mode, RemediationPolicy, Rule
 from pitcrew.official.asked import asked_entry, decided_entry
 from pitcrew.official.case import case_of, undeclared, unfit
 from pitcrew.official.issued import Lately, names_of, to_entry
@@ -38,6 +49,11 @@ More would be a loop that gets nowhere, and would let the ledger grow without bo
 def nobody_suspended(service: str) -> Suspension | None:
     """Where no orders are taken."""
     return None
+
+
+def no_storm() -> str:
+    """Where nobody looks at all services together."""
+    return ""
 
 
 def new_serial() -> str:
@@ -63,7 +79,8 @@ class SigningOfficial:
     """Judges, permits, and keeps the ledger of permits (port `Official`).
 
     `mechanic` is the id that permits are made out to; `now` the trusted clock; `stop` whether a person stopped PitCrew;
-    `suspended` what a person ordered for one service; `own` the user PitCrew runs as.
+    `suspended` what a person ordered for one service; `own` the user PitCrew runs as; `guardrails` the policies of the
+    platform as declared now; `storm` why nothing is acted on while many services fail at once, empty while none do.
     """
 
     key: Ed25519PrivateKey
@@ -73,8 +90,10 @@ class SigningOfficial:
     now: Callable[[], Instant]
     stop: Callable[[], bool]
     own: OwnUser
+    guardrails: Callable[[], Guardrails]
     limits: Limits = field(default_factory=Limits)
     suspended: Callable[[str], Suspension | None] = nobody_suspended
+    storm: Callable[[], str] = no_storm
     serial: Callable[[], str] = new_serial
     _lately: Lately | None = field(default=None, init=False)
     _compiled: dict[str, tuple[CompiledRule, ...]] = field(default_factory=dict, init=False)
@@ -189,11 +208,22 @@ class SigningOfficial:
             return str(held)
         if service.spec.policy.mode is not Mode.ENFORCE:
             return f"the mode is {service.spec.policy.mode}, which never acts"
+        guarded = self._no_undo_by_guardrails(self.guardrails().binding(service))
+        if guarded or self.storm():
+            return guarded or self.storm()
         if plan.undo is None:
             return f"there is nothing to undo: {plan.irreversible}"
         if not lately.count(plan.digest, Direction.DO):
             return f"no permit to {describe(plan.action)} was given for this plan lately, so there is nothing to undo"
         return unfit(service, plan)
+
+    def _no_undo_by_guardrails(self, bound: Guardrails) -> str:
+        for unread in bound.unread:
+            return f"a policy cannot be read: {unread.place}"
+        for policy in bound.policies:
+            if policy.spec.mode not in (None, Mode.ENFORCE):
+                return f"policy {policy.name} says {policy.spec.mode}, which never acts"
+        return ""
 
     async def _read(self) -> Lately | str:
         """The permits of late, read once and again after each failure; or why the ledger cannot be trusted."""
@@ -212,17 +242,22 @@ class SigningOfficial:
         now, found = self.now().at, list(self._guards(service, plan))
         if isinstance(lately, str):
             found.append(Ruling(rule="ledger", effect=Effect.DENY, message=lately))
-        rules = self._rules(service)
+        rules = self._rules(service.spec.policy.rules)
         if isinstance(rules, str):
             found.append(Ruling(rule="rules", effect=Effect.DENY, message=rules))
             rules = ()
         spending = self._spending(service, plan, lately)
-        spending = replace(spending, stopped=self.stop(), suspended=self.suspended(service.key))
+        suspended = self.suspended(service.key)
+        spending = replace(spending, stopped=self.stop(), suspended=suspended, storm=self.storm())
+        bound = self.guardrails().binding(service)
+        guards = [self._guard(policy, service, plan, lately) for policy in bound.policies]
         facts = case_of(service, plan, case, now)
-        verdict = judge(service, case.level, case.tries, rules, facts, spending, now)
+        verdict = judge(
+            service, case.level, case.tries, rules, facts, spending, now, guards, bound.unread, plan.action.name
+        )
         if isinstance(lately, Lately):
-            questions, digest = lately.questions, plan.digest
-            verdict = with_approval(verdict, questions.requests.get(digest), questions.decisions.get(digest), now)
+            questions, asked_of = lately.questions, plan.digest
+            verdict = with_approval(verdict, questions.requests.get(asked_of), questions.decisions.get(asked_of), now)
         if not found:
             return verdict
         return replace(verdict, effect=Effect.DENY, rulings=(*found, *verdict.rulings), until=None)
@@ -232,16 +267,25 @@ class SigningOfficial:
         reasons = (("plan", unfit(service, plan)), ("actions", undeclared(service, plan.action)))
         return tuple(Ruling(rule=name, effect=Effect.DENY, message=reason) for name, reason in reasons if reason)
 
-    def _rules(self, service: HealthyService) -> tuple[CompiledRule, ...] | str:
-        digest = policy_digest(service)
-        if digest not in self._compiled:
+    def _guard(self, policy: RemediationPolicy, service: HealthyService, plan: Plan, lately: Lately | str) -> Guard:
+        """A policy that binds the service, with what is known of it here."""
+        rules = self._rules(policy.spec.rules)
+        broken, rules = (rules, ()) if isinstance(rules, str) else ("", rules)
+        known = lately if isinstance(lately, Lately) else Lately(permits=[])
+        budget = policy.spec.budget
+        spent, free_at = known.spent(service, plan, budget, self.now().at) if budget is not None else (0, None)
+        return Guard(policy=policy, rules=rules, spent=spent, free_at=free_at, broken=broken)
+
+    def _rules(self, rules: Sequence[Rule]) -> tuple[CompiledRule, ...] | str:
+        key = digest([rule.model_dump(mode="json") for rule in rules])
+        if key not in self._compiled:
             if len(self._compiled) >= COMPILED_MAX:
                 self._compiled.clear()
             try:
-                self._compiled[digest] = self.compiler.compile(service.spec.policy.rules)
+                self._compiled[key] = self.compiler.compile(rules)
             except InvalidInput as error:
                 return str(error)
-        return self._compiled[digest]
+        return self._compiled[key]
 
     def _spending(self, service: HealthyService, plan: Plan, lately: Lately | str) -> Spending:
         known = lately if isinstance(lately, Lately) else Lately(permits=[])

@@ -15,6 +15,7 @@ from pitcrew.adapters.manifests.files import FILES_MAX, Found, scan
 from pitcrew.adapters.manifests.load import Good, Standing, join, parse_found
 from pitcrew.adapters.manifests.parse import Check, Parsed, no_further_checks
 from pitcrew.core.errors import InvalidInput
+from pitcrew.core.policy import Guardrails, Unread
 from pitcrew.ports import Loaded
 
 POLL_S = 10.0
@@ -51,6 +52,7 @@ class ManifestWatch:
         self._extra_checks = extra_checks
         self._poll_s = poll_s
         self._parsed: dict[str, tuple[bytes, Parsed]] = {}
+        self._guardrails = Guardrails(unread=(Unread(place="the manifests were not read yet"),))
 
     async def changes(self) -> AsyncIterator[Loaded]:
         """See `pitcrew.ports.ManifestSource`."""
@@ -60,9 +62,14 @@ class ManifestWatch:
             async for _ in ticks:
                 standing = await self._settled(good)
                 good = standing.good
+                self._guardrails = standing.loaded.guardrails
                 if standing.loaded != last:
                     last = standing.loaded
                     yield last
+
+    def guardrails(self) -> Guardrails:
+        """See `pitcrew.ports.ManifestSource`."""
+        return self._guardrails
 
     async def _settled(self, good: Good) -> Standing:
         """What stands now; a file that has gone is looked for a second time."""

@@ -42,9 +42,9 @@ class Complaint:
     message: str
 
 
-def site(loc: Loc) -> Site:
-    """What the model declares at a place; an empty site where it declares nothing."""
-    here = Site(annotation=HealthyService)
+def site(loc: Loc, root: type[BaseModel] = HealthyService) -> Site:
+    """What a model declares at a place; an empty site where it declares nothing."""
+    here = Site(annotation=root)
     for part in loc:
         here = _step(here, part)
     return here
@@ -88,24 +88,24 @@ _OWN_PLACE = re.compile(r"((?:spec|metadata)(?:\.[A-Za-z]+)*): (.*)", re.S)
 _SECRET = ("spec", "target", "process", "env")
 
 
-def complain(error: ErrorDetails) -> Complaint:
+def complain(error: ErrorDetails, root: type[BaseModel] = HealthyService) -> Complaint:
     """One error of the model in words."""
     loc: Loc = error["loc"]
     kind, context, value = error["type"], error.get("ctx", {}), error["input"]
     if kind == "extra_forbidden":
-        return Complaint(loc=loc, at_key=True, message=_unknown_field(loc))
+        return Complaint(loc=loc, at_key=True, message=_unknown_field(loc, root))
     if kind == "missing":
-        description = site(loc).description.strip()
+        description = site(loc, root).description.strip()
         return Complaint(loc=loc, at_key=True, message=f"is required{': ' + description if description else ''}")
     if kind == "value_error":
         return _own_words(loc, str(context["error"]), value)
     bad_key = bool(loc) and loc[-1] == "[key]"
-    message = _about_value(kind, context, value, loc)
+    message = _about_value(kind, context, value, loc, root)
     return Complaint(loc=loc[:-1] if bad_key else loc, at_key=bad_key, message=message)
 
 
-def _unknown_field(loc: Loc) -> str:
-    parent = site(loc[:-1]).annotation
+def _unknown_field(loc: Loc, root: type[BaseModel]) -> str:
+    parent = site(loc[:-1], root).annotation
     allowed = [str(field.alias) for field in parent.model_fields.values()] if hasattr(parent, "model_fields") else []
     return f"unknown field{_suggestion(str(loc[-1]), allowed)} allowed: {', '.join(allowed) or 'no fields'}"
 
@@ -130,8 +130,8 @@ def _shown(value: object, loc: Loc) -> str:
     return "the value" if loc[: len(_SECRET)] == _SECRET and loc[-1:] != ("[key]",) else echo(str(value))
 
 
-def _about_value(kind: str, context: Mapping[str, Any], value: object, loc: Loc) -> str:
-    here = site(loc)
+def _about_value(kind: str, context: Mapping[str, Any], value: object, loc: Loc, root: type[BaseModel]) -> str:
+    here = site(loc, root)
     if kind in ("literal_error", "enum"):
         allowed = re.findall(r"'([^']*)'", str(context["expected"]))
         return f"{_shown(value, loc)} is not allowed{_suggestion(str(value), allowed)} allowed: {', '.join(allowed)}"

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from pitcrew.core.errors import InvalidInput
 from pitcrew.core.policy import CompiledRule
-from pitcrew.core.resource import HealthyService, Rule
+from pitcrew.core.resource import HealthyService, RemediationPolicy, Rule
 from pitcrew.core.untrusted import clean
 
 if TYPE_CHECKING:
@@ -69,14 +69,18 @@ class CelCompiler:
         return tuple(_compile(rule) for rule in rules)
 
 
-def check_rules(service: HealthyService) -> tuple[tuple[str, str], ...]:
+def check_rules(resource: HealthyService | RemediationPolicy) -> tuple[tuple[str, str], ...]:
     """For `pitcrew validate`: where a rule cannot be used, the path of its expression and why."""
     found = []
-    for place, rule in enumerate(service.spec.policy.rules):
+    if isinstance(resource, HealthyService):
+        path, rules = "spec.policy.rules", resource.spec.policy.rules
+    else:
+        path, rules = "spec.rules", resource.spec.rules
+    for place, rule in enumerate(rules):
         try:
             _program(rule.expression)
         except InvalidInput as error:
-            found.append((f"spec.policy.rules[{place}].expression", str(error)))
+            found.append((f"{path}[{place}].expression", str(error)))
     return tuple(found)
 
 

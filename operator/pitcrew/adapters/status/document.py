@@ -116,6 +116,7 @@ def _status(status: ServiceStatus) -> dict[str, Json]:
         "incident": _incident(status.incident, status.waits_for) if status.incident else None,
         "lastIncidents": [_past(incident) for incident in status.last_incidents[-LAST_INCIDENTS_MAX:]],
         "journalHead": {"seq": head.seq, "hash": head.hash},
+        "policies": list(status.policies),
         "manifest": {"source": status.source, "stale": status.stale},
         "events": [_notice(notice) for notice in status.notices[-NOTICES_MAX:]],
     }

@@ -17,6 +17,7 @@ from pitcrew.core.resource.base import (
     reaches,
     render_duration,
 )
+from pitcrew.core.resource.guardrail import POLICY_KIND, Guardrail, PolicyMetadata, RemediationPolicy, Selector
 from pitcrew.core.resource.policy import Approvers, Budget, Mode, Policy, Rule, RuleEffect, UserName
 from pitcrew.core.resource.probe import DockerHealth, ExecProbe, Header, HttpGet, Probe
 from pitcrew.core.resource.remediation import Actions, Remediation, RemoveFileAction, RestartAction, StartAction
@@ -26,6 +27,7 @@ from pitcrew.core.resource.target import DockerTarget, ProcessTarget, Target, Ta
 __all__ = [
     "API_VERSION",
     "KIND",
+    "POLICY_KIND",
     "Actions",
     "Approvers",
     "Argument",
@@ -37,6 +39,7 @@ __all__ = [
     "EnvName",
     "ExecProbe",
     "FilePath",
+    "Guardrail",
     "Header",
     "HealthyService",
     "HttpGet",
@@ -46,13 +49,16 @@ __all__ = [
     "Mode",
     "Model",
     "Policy",
+    "PolicyMetadata",
     "Probe",
     "ProcessTarget",
     "Remediation",
+    "RemediationPolicy",
     "RemoveFileAction",
     "RestartAction",
     "Rule",
     "RuleEffect",
+    "Selector",
     "ServiceKey",
     "Spec",
     "StartAction",

@@ -103,11 +103,13 @@ def validate(
         say(shown(problem))
     if loaded.problems:
         raise typer.Exit(INPUT_INVALID)
-    if not loaded.services:
-        say("no service is declared there; a manifest has kind: HealthyService", error=True)
+    if not loaded.services and not loaded.policies:
+        say("nothing is declared there; a manifest has kind: HealthyService or RemediationPolicy", error=True)
         raise typer.Exit(INPUT_INVALID)
     for key, declared in loaded.services.items():
         say(f"{shown(declared.file)}:{declared.line}: {shown(key)} is valid")
+    for name, policy in loaded.policies.items():
+        say(f"{shown(policy.file)}:{policy.line}: policy {shown(name)} is valid")
 
 
 @app.command()

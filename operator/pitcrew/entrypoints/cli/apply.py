@@ -17,7 +17,7 @@ from pitcrew.core.errors import InvalidInput
 from pitcrew.core.record import Json
 from pitcrew.entrypoints.cli.orders import ask
 from pitcrew.entrypoints.cli.output import mapping, say, shown
-from pitcrew.ports import Declared
+from pitcrew.ports import Loaded
 
 
 def install(state: Path, file: Path, into: Path | None, *, yes: bool) -> bool:
@@ -45,7 +45,7 @@ def install(state: Path, file: Path, into: Path | None, *, yes: bool) -> bool:
     return True
 
 
-def _checked(file: Path) -> Sequence[Declared]:
+def _checked(file: Path) -> Loaded:
     if not file.is_file():
         raise InvalidInput(f"{file}: no such file; name one manifest")
     loaded = load([file], extra_checks=check_rules)
@@ -55,7 +55,7 @@ def _checked(file: Path) -> Sequence[Declared]:
         process = one.service.spec.target.process
         if process is not None and "workingDir: /" not in file.read_text().replace('"', ""):
             raise InvalidInput(f"{file}: a relative workingDir would be another place there; write it from the root on")
-    return list(loaded.services.values())
+    return loaded
 
 
 def _directories(manifests: Json, into: Path | None) -> Sequence[Path]:
@@ -67,9 +67,9 @@ def _directories(manifests: Json, into: Path | None) -> Sequence[Path]:
     return known
 
 
-def _place(file: Path, declared: Sequence[Declared], now: Mapping[str, Json], known: Sequence[Path]) -> Path:
-    """The file that these services stand in already, or a new one in the only directory."""
-    keys = {one.service.key for one in declared}
+def _place(file: Path, declared: Loaded, now: Mapping[str, Json], known: Sequence[Path]) -> Path:
+    """The file that these services and policies stand in already, or a new one in the only directory."""
+    keys = {*map(str, declared.services), *(f"policy/{name}" for name in declared.policies)}
     stands = {Path(str(now[key]).rpartition(":")[0]) for key in keys if key in now}
     if len(stands) > 1 or (stands and not keys <= set(now)):
         raise InvalidInput(f"{file}: its services stand in several files or partly in none; apply them one by one")

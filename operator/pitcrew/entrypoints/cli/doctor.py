@@ -19,6 +19,7 @@ from pitcrew.core.record import Json
 from pitcrew.entrypoints.cli.names import service_name
 from pitcrew.entrypoints.cli.output import Output, listing, mapping, say_data, say_table
 from pitcrew.entrypoints.cli.state import audited
+from pitcrew.ports import Loaded
 from pitcrew.settings import Settings, load
 
 
@@ -274,12 +275,24 @@ def _policies(settings: Settings) -> Iterator[Guard]:
     else:
         loaded = load_manifests(paths, extra_checks=check_rules)
         rules = sum(len(one.service.spec.policy.rules) for one in loaded.services.values())
+        rules += sum(len(one.policy.spec.rules) for one in loaded.policies.values())
         if loaded.problems:
             seen = "; ".join(map(str, loaded.problems[:3]))
             yield _missing("policies", seen, f"{len(loaded.problems)} problems: `pitcrew validate` names them")
         else:
             yield _armed("policies", f"{len(loaded.services)} services, {rules} rules in CEL, all can be used")
+            if loaded.policies:
+                yield _armed("guardrails", ", ".join(f"{name} ({_bound_by(loaded, name)})" for name in loaded.policies))
+            else:
+                yield _off("guardrails", "no RemediationPolicy is declared: each service's own policy alone decides")
     yield from _modes(statuses)
+
+
+def _bound_by(loaded: Loaded, name: str) -> str:
+    """How many services a policy binds; none at all may be a misspelt selector."""
+    services = [one.service for one in loaded.services.values()]
+    bound = sum(any(p.name == name for p in loaded.guardrails.binding(service).policies) for service in services)
+    return f"binds {bound} of {len(services)} services"
 
 
 def _file_of(source: str) -> Path | None:

@@ -20,7 +20,7 @@ def show_services(documents: Sequence[Document], output: Output, now: datetime, 
         return
     wide = output is Output.WIDE
     titles = ["SERVICE", "HEALTH", "TARGET", "INCIDENT", "SEEN"]
-    more = ["PROBES", "DEVIATIONS", "JOURNAL", "MANIFEST"]
+    more = ["PROBES", "DEVIATIONS", "POLICIES", "JOURNAL", "MANIFEST"]
     rows = [[*_line(one, now), *(_more(one) if wide else [])] for one in documents]
     say_table([*titles, *(more if wide else [])], rows)
 
@@ -48,10 +48,15 @@ def _more(document: Document) -> list[object]:
     deviations = status.get("deviations")
     return [
         f"{good}/{len(probes)} good",
-        ", ".join(map(str, deviations)) if isinstance(deviations, list) else "",
+        _names(deviations),
+        _names(status.get("policies")),
         mapping(status.get("journalHead")).get("seq"),
         f"{manifest.get('source')}{stale}",
     ]
+
+
+def _names(value: Json) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else ""
 
 
 def show_status(document: Document, output: Output, now: datetime) -> None:
@@ -70,6 +75,7 @@ def show_status(document: Document, output: Output, now: datetime) -> None:
             ["seen", f"{status.get('observedAt')} ({age(instant(status.get('observedAt')), now)} ago)"],
             ["deviations", ", ".join(map(str, deviations)) if isinstance(deviations, list) else ""],
             ["manifest", manifest.get("source")],
+            ["policies over it", _names(status.get("policies")) or "none"],
             ["manifest is stale", manifest.get("stale") or "no"],
             ["journal head", f"{head.get('seq')}:{head.get('hash')}"],
         ],

@@ -17,7 +17,6 @@ from pitcrew.core.event import (
     Reconsidered,
     Reported,
 )
-from pitcrew.core.policy import policy_digest
 from pitcrew.core.report import postmortem
 from pitcrew.core.step import (
     Act,
@@ -88,7 +87,7 @@ async def perform(step: Step, desk: Desk) -> Event | None:
         case LookBackUndo(attempt=attempt):
             return await look_back_undo(desk, attempt)
         case Escalate(reason=reason, ask=ask):
-            return Escalated(reason=reason, ask=ask, policy_digest=policy_digest(desk.service))
+            return Escalated(reason=reason, ask=ask, policy_digest=desk.policy_digest)
         case Reconsider(reason=reason):
             return Reconsidered(reason=reason)
         case JudgeAgain(attempt=attempt):

@@ -14,12 +14,11 @@ from pitcrew.core.event import (
     Turned,
 )
 from pitcrew.core.history import summarise
-from pitcrew.core.incident import Attempt, Incident
+from pitcrew.core.incident import Attempt
 from pitcrew.core.observation import RuntimeFacts
 from pitcrew.core.permit import PermitRefused
-from pitcrew.core.policy import Case, Effect, Tries, policy_digest, target_digest
+from pitcrew.core.policy import Case, Effect, Tries, target_digest
 from pitcrew.core.proposal import NoRemedy, Plan, Proposal, propose
-from pitcrew.core.resource import HealthyService
 from pitcrew.core.risk import assess
 from pitcrew.core.runbook import retrieve
 from pitcrew.loop.desk import Desk
@@ -39,10 +38,11 @@ def make_plan(desk: Desk) -> Event | None:
     attempt = len(incident.attempts) + 1
     history = summarise(desk.past, leading.cause, desk.now())
     risk = assess(service, proposal, leading, incident.severity, history, seen, attempt)
-    return Planned(plan=_bound(incident, service, seen.sight, proposal, attempt), proposal=proposal, risk=risk)
+    return Planned(plan=_bound(desk, seen.sight, proposal, attempt), proposal=proposal, risk=risk)
 
 
-def _bound(incident: Incident, service: HealthyService, facts: RuntimeFacts, proposal: Proposal, attempt: int) -> Plan:
+def _bound(desk: Desk, facts: RuntimeFacts, proposal: Proposal, attempt: int) -> Plan:
+    incident, service = desk.case, desk.service
     reversible = not isinstance(proposal.undo, Irreversible)
     return Plan(
         service=service.key,
@@ -57,7 +57,7 @@ def _bound(incident: Incident, service: HealthyService, facts: RuntimeFacts, pro
         irreversible="" if reversible else _reason(proposal),
         verify_for_s=service.spec.remediation.verify_for,
         deviations=tuple(str(deviation) for deviation in incident.deviations),
-        policy_digest=policy_digest(service),
+        policy_digest=desk.policy_digest,
     )
 
 

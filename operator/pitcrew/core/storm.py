@@ -1,0 +1,120 @@
+"""Storms: many services that begin to deviate at once are one failure, of the host or of what they share, and not many.
+
+While a storm lasts no incident opens and nothing is acted on: health checks of healthy services time out on a host
+that is overloaded, and a remedy for each would make it worse (FAULTS 28). It ends when fewer than half deviate.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter
+
+from pitcrew.core.record import Entry, Json, Record
+from pitcrew.core.untrusted import bound
+
+STORM_BEGAN = "StormBegan"
+STORM_ENDED = "StormEnded"
+"""Types of the records of a storm; they are of no incident."""
+STORM_TYPES = frozenset({STORM_BEGAN, STORM_ENDED})
+SERVICES_MAX = 1000
+"""Services that a record names; how many there are is told as well."""
+NAMES_BYTES_MAX = 300
+"""Bytes of the names in a text for people."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spell:
+    """One declared service: whether it deviates (None: cannot be told), and since when, where its beginning was seen.
+
+    A service that was never seen well did not begin to deviate: after a start of the machine everything is down, and
+    has to be started.
+    """
+
+    service: str
+    deviates: bool | None
+    began_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Storm:
+    """A mass failure: the services that deviate in it, of how many declared ones, and since when."""
+
+    services: tuple[str, ...]
+    declared: int
+    since: datetime
+
+    def __str__(self) -> str:
+        names = bound(", ".join(self.services), NAMES_BYTES_MAX)
+        count = f"{len(self.services)} of {self.declared} services deviate"
+        return f"a storm since {self.since:%Y-%m-%d %H:%M:%S} UTC: {count}: {names}"
+
+
+ASK = (
+    "look at what they share: load, memory, disk, network, the engine of the host; nothing is acted on until fewer "
+    "than half of all services deviate, and what still deviates then gets its own incident"
+)
+"""What a person does about a storm."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Sky:
+    """The storm that lasts now, if any. A projection of the journal and of what is seen; mutable, of one loop."""
+
+    storm: Storm | None = None
+
+    def __str__(self) -> str:
+        return f"{self.storm}; {ASK}" if self.storm else ""
+
+
+def forecast(lasting: Storm | None, spells: Sequence[Spell], *, services_min: int, window_s: int) -> Storm | None:
+    """The storm that lasts now, given the one of before; pure over the whole fleet.
+
+    One begins when enough services, and half of all, began to deviate within one window. What cannot be told begins
+    none, and lets none end: a service of a storm that cannot be seen still counts.
+    """
+    if lasting is None:
+        return _beginning(spells, services_min, window_s)
+    counted = [s.service for s in spells if s.deviates or (s.deviates is None and s.service in lasting.services)]
+    if len(spells) < services_min or 2 * len(counted) < len(spells):
+        return None
+    return replace(lasting, services=tuple(sorted(counted)), declared=len(spells))
+
+
+def _beginning(spells: Sequence[Spell], services_min: int, window_s: int) -> Storm | None:
+    began = sorted(at for s in spells if s.deviates and (at := s.began_at) is not None)
+    enough = max(services_min, -(-len(spells) // 2))
+    for first, last in zip(began, began[enough - 1 :], strict=False):
+        if last - first <= timedelta(seconds=window_s):
+            deviating = tuple(sorted(s.service for s in spells if s.deviates))
+            return Storm(services=deviating, declared=len(spells), since=first)
+    return None
+
+
+_STORM: TypeAdapter[Storm] = TypeAdapter(Annotated[Storm, Field()])
+
+
+def began(storm: Storm) -> Entry:
+    """The record of a storm that began."""
+    return Entry(type=STORM_BEGAN, data=_data(storm))
+
+
+def ended(storm: Storm, still: Iterable[str]) -> Entry:
+    """The record of a storm that ended; `still` are services that deviate all the same."""
+    return Entry(type=STORM_ENDED, data={**_data(storm), "still": sorted(still)[:SERVICES_MAX]})
+
+
+def _data(storm: Storm) -> dict[str, Json]:
+    data: dict[str, Json] = _STORM.dump_python(replace(storm, services=storm.services[:SERVICES_MAX]), mode="json")
+    return {**data, "deviating": len(storm.services)}
+
+
+def from_record(record: Record) -> Storm:
+    """The storm of a record, with as many services as it names. Raises ValueError where it holds none."""
+    return _STORM.validate_python({name: record.data.get(name) for name in ("services", "declared", "since")})
+
+
+def told(record_type: str, storm: Storm) -> str:
+    """A record of a storm in a sentence."""
+    return f"{storm}; {ASK}" if record_type == STORM_BEGAN else f"{storm}: it is over, fewer than half deviate"
