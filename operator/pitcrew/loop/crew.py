@@ -15,6 +15,7 @@ from pitcrew.ports import (
     RunbookSource,
     Runtime,
     StatusSink,
+    Witness,
 )
 from pitcrew.settings import Settings
 
@@ -37,3 +38,5 @@ class Crew:
     """The orders of people that stand, as the journal tells them."""
     halted: Callable[[], str]
     """Why no effect is possible at all now (a person's stop, a damaged journal), for people; empty while it is."""
+    witnesses: tuple[Witness, ...] = ()
+    """Who is told what is seen and recorded."""

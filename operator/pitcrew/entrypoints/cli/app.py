@@ -76,6 +76,15 @@ def run(
     log_format: Annotated[
         LogFormat, typer.Option("--log-format", help="Format of the log on stderr.")
     ] = LogFormat.TEXT,
+    metrics_addr: Annotated[
+        str | None,
+        typer.Option(
+            "--metrics-addr",
+            metavar="HOST:PORT",
+            envvar="PITCREW_METRICS_ADDR",
+            help="Show metrics to Prometheus there; without a host on loopback. Default: nowhere.",
+        ),
+    ] = None,
 ) -> None:
     """Keep the declared services healthy, until SIGTERM or SIGINT."""
     from pitcrew.entrypoints.embedded import main as serve
@@ -86,6 +95,7 @@ def run(
         "manifests": tuple(manifests),
         "runbooks": tuple(runbooks) if runbooks else None,
         "journal_key": journal_key,
+        "metrics_addr": metrics_addr,
     }
     raise typer.Exit(serve(load(given), log_format=log_format.value))
 
