@@ -1,6 +1,7 @@
 """Shows the metrics over HTTP, in threads of its own: whoever scrapes, or hangs while scraping, delays no incident."""
 
 import ipaddress
+import logging
 import socket
 from socketserver import ThreadingMixIn
 from threading import BoundedSemaphore, Thread
@@ -17,6 +18,7 @@ REQUESTS_MAX = 8
 REQUEST_S = 5.0
 """Seconds that a scraper may be silent."""
 _END_S = 2.0
+_log = logging.getLogger("pitcrew.metrics")
 
 
 class MetricsServer:
@@ -32,6 +34,7 @@ class MetricsServer:
             raise InvalidInput(f"setting metrics_addr: {address}: {error.strerror}; name a free HOST:PORT") from None
         self._thread = Thread(target=self._server.serve_forever, args=(0.2,), name="metrics", daemon=True)
         self._thread.start()
+        _log.info("metrics shown", extra={"text": f"{host} port {self.port}, /metrics"})
 
     @property
     def port(self) -> int:

@@ -16,7 +16,7 @@ from pitcrew.adapters.status.text import read_status
 from pitcrew.core.chain import Damage, verify
 from pitcrew.core.errors import PitCrewError
 from pitcrew.core.record import Json
-from pitcrew.entrypoints.cli.names import service_name
+from pitcrew.entrypoints.cli.names import manifest_files, service_name
 from pitcrew.entrypoints.cli.output import Output, listing, mapping, say_data, say_table
 from pitcrew.entrypoints.cli.state import audited
 from pitcrew.settings import Settings, load
@@ -267,8 +267,7 @@ def _policies(settings: Settings) -> Iterator[Guard]:
     from pitcrew.adapters.policy.cel import check_rules
 
     statuses = read_status(settings.state / "status")
-    sources = {str(mapping(mapping(one.get("status")).get("manifest")).get("source")) for one in statuses}
-    paths = settings.manifests or tuple(path for source in sorted(sources) if (path := _file_of(source)) is not None)
+    paths = settings.manifests or manifest_files(statuses)
     if not paths:
         yield _off("policies", "no manifests are known here", "name them with --manifests")
     else:
@@ -280,11 +279,6 @@ def _policies(settings: Settings) -> Iterator[Guard]:
         else:
             yield _armed("policies", f"{len(loaded.services)} services, {rules} rules in CEL, all can be used")
     yield from _modes(statuses)
-
-
-def _file_of(source: str) -> Path | None:
-    """The file of a source such as `victim.yaml` or `victim.yaml:3`, where it is there."""
-    return next((Path(name) for name in (source, source.rpartition(":")[0]) if name and Path(name).is_file()), None)
 
 
 def _modes(statuses: Sequence[object]) -> Iterator[Guard]:
