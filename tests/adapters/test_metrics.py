@@ -7,6 +7,9 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -14,14 +17,18 @@ from pitcrew import __version__
 from pitcrew.adapters.metrics.catalogue import METRICS
 from pitcrew.adapters.metrics.server import MetricsServer, parsed
 from pitcrew.adapters.metrics.witness import OTHER, VALUES_MAX, Metrics
+from pitcrew.core.approval import Decision
 from pitcrew.core.errors import InvalidInput
-from pitcrew.core.event import from_record
+from pitcrew.core.event import Event, from_record
 from pitcrew.core.incident import Incident, advance
 from pitcrew.core.observation import Blind, Observation, Outcome, ProbeReason, ProbeResult
+from pitcrew.core.order import Person
 from pitcrew.core.resource import ServiceKey
 from pitcrew.ports import Pulse
 from tests.core import incidents
 from tests.core.incidents import BEGIN, HOSTILE, Story, facts, failing
+from tests.loop import virtual
+from tests.loop.composed import House, manifest
 
 Labels = dict[str, str]
 
@@ -87,6 +94,46 @@ def test_the_pulse_shows_where_the_loop_stands() -> None:
     metrics.alive(Pulse(at=at + timedelta(seconds=1), unwritten="no space left"))
     assert value(metrics, "pitcrew_incidents_open", phase="Escalated") == 0
     assert value(metrics, "pitcrew_journal_writable") == 0
+
+
+def test_calls_to_a_model_and_their_tokens_are_counted() -> None:
+    metrics, incident = fresh(), incidents.healed().now
+    for fields in (
+        {"type": "ModelAsked", "model": "small"},
+        {"type": "Advised", "model": "small", "opinion": "x", "tokens": 700},
+        {"type": "ModelAsked", "model": "small"},
+        {"type": "Advised", "model": "small", "opinion": None, "tokens": 40},
+    ):
+        metrics.recorded(cast(Event, SimpleNamespace(**fields)), incident, BEGIN, 0.0)
+    outcomes = {one: value(metrics, "pitcrew_model_calls_total", model="small", outcome=one) for one in CALLS}
+    assert outcomes == {"Asked": 2, "Answered": 1, "Failed": 1}
+    assert value(metrics, "pitcrew_model_tokens_total", model="small") == 740
+
+
+CALLS = ("Asked", "Answered", "Failed")
+
+
+def test_people_are_timed_from_the_question_to_the_answer(tmp_path: Path) -> None:
+    async def play() -> Metrics:
+        policy = {"autoUpTo": "None", "approveUpTo": "High", "approvers": {"users": ["ann"]}}
+        house, metrics = House(tmp_path, manifest(policy=policy)), fresh()
+        house.witnesses = (metrics,)
+        async with house.running() as operator:
+            house.flag()
+            await house.until(lambda: house.story()[-1:] == ["ApprovalAsked"])
+            await house.passes(100)
+            digest = house.incident.attempt.plan.digest
+            ann = Person(uid=12345, name="ann")
+            await operator.control.official.decide(digest, Decision.APPROVE, ann, "it is night")
+            await house.healed()
+        return metrics
+
+    metrics = virtual.run(play())
+    assert value(metrics, "pitcrew_approvals_total", decision="Approve") == 1
+    assert value(metrics, "pitcrew_incident_approve_seconds_count") == 1
+    seconds = value(metrics, "pitcrew_incident_approve_seconds_sum")
+    assert seconds is not None
+    assert 100 <= seconds < 102
 
 
 def test_a_breaker_shows_one_state_of_three() -> None:

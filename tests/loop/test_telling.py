@@ -1,22 +1,23 @@
 """Witnesses are told of everything, and whatever they do, the loop does what it would have done without them."""
 
 import asyncio
+import json
 from datetime import datetime
 from pathlib import Path
 
 import httpx
 import pytest
 
-from pitcrew.adapters.heartbeat.http import Heartbeat
+from pitcrew.adapters.heartbeat.http import QUIET_MAX_S, Heartbeat
 from pitcrew.adapters.webhook.post import Webhook
 from pitcrew.core.errors import JournalUnwritable
 from pitcrew.core.event import Event
 from pitcrew.core.incident import Incident
-from pitcrew.core.observation import Observation
-from pitcrew.core.resource import HealthyService
+from pitcrew.core.observation import Observation, ProbeResult
+from pitcrew.core.resource import HealthyService, HttpGet
 from pitcrew.ports import Pulse, Witness
 from tests.loop import virtual
-from tests.loop.composed import House, manifest
+from tests.loop.composed import STEP_S, House, VictimProber, manifest
 
 
 class Notebook:
@@ -74,9 +75,11 @@ class Answering(httpx.AsyncBaseTransport):
 
     def __init__(self) -> None:
         self.at: list[float] = []
+        self.bodies: list[bytes] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.at.append(House.elapsed_s())
+        self.bodies.append(await request.aread())
         return httpx.Response(200)
 
 
@@ -168,3 +171,49 @@ def test_an_orphans_end_is_told_too(tmp_path: Path) -> None:
         return [kind for kind, _, _ in notebook.events]
 
     assert virtual.run(play()) == ["Abandoned"]
+
+
+class Stuck(VictimProber):
+    """A prober that never answers once it is stuck: a bug of ours, past every deadline."""
+
+    stuck = False
+
+    async def get(self, name: str, http_get: HttpGet, *, address: str | None, timeout_s: float) -> ProbeResult:
+        if self.stuck:
+            await asyncio.Event().wait()
+        return await super().get(name, http_get, address=address, timeout_s=timeout_s)
+
+
+def test_a_service_that_is_not_looked_at_any_more_ends_the_beats(tmp_path: Path) -> None:
+    async def play() -> None:
+        house, server = House(tmp_path, manifest()), Answering()
+        house.prober = prober = Stuck(house.engine)
+        house.witnesses = (Heartbeat("http://example.org/", every_s=10, trouble=lambda: "", transport=server),)
+        async with house.crashing():
+            await house.passes(60)
+            assert len(server.at) == 6
+            prober.stuck = True
+            await house.passes(3600)
+            assert len(server.at) < 6 + (QUIET_MAX_S + 20) / 10
+            assert server.at[-1] < 60 + QUIET_MAX_S + 10
+
+    virtual.run(play())
+
+
+def test_people_are_asked_for_approval_at_once(tmp_path: Path) -> None:
+    async def play() -> None:
+        policy = {"autoUpTo": "None", "approveUpTo": "High", "approvers": {"users": ["ann"]}}
+        house, server = House(tmp_path, manifest(policy=policy)), Answering()
+        house.witnesses = (Webhook("http://example.org/", transport=server),)
+        async with house.running():
+            house.flag()
+            await house.until(lambda: house.story()[-1:] == ["ApprovalAsked"])
+            asked_at = house.elapsed_s()
+            await house.until(lambda: server.at)
+            assert server.at[0] - asked_at <= STEP_S
+        document = json.loads(server.bodies[0])
+        assert [one["event"] for one in document["transitions"]] == ["Opened", "ApprovalAsked"]
+        assert "pitcrew approve victim-1" in document["transitions"][-1]["asked"]
+        assert "ann" in document["text"]
+
+    virtual.run(play())

@@ -69,6 +69,13 @@ ACTIONS = _counter(
     "outcome",
 )
 APPROVALS = _counter("pitcrew_approvals_total", "Requests to people, by what was decided; Expire is time.", "decision")
+MODEL_CALLS = _counter(
+    "pitcrew_model_calls_total",
+    "Calls to a model: Asked when one begins, then Answered or Failed; a call that a crash cut off has no second one.",
+    "model",
+    "outcome",
+)
+MODEL_TOKENS = _counter("pitcrew_model_tokens_total", "Tokens that calls to a model cost, as far as is known.", "model")
 BREAKER = _gauge("pitcrew_breaker_state", "1 for the state that a breaker is in, 0 for the others.", "breaker", "state")
 JOURNAL_APPEND = _histogram(
     "pitcrew_journal_append_seconds", "From asking for a record to its being durable.", _WRITES_S
@@ -94,6 +101,8 @@ METRICS: tuple[Metric, ...] = (
     VERDICTS,
     ACTIONS,
     APPROVALS,
+    MODEL_CALLS,
+    MODEL_TOKENS,
     BREAKER,
     JOURNAL_APPEND,
     JOURNAL_LAG,

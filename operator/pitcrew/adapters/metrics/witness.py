@@ -90,7 +90,7 @@ class Metrics:
                 undone = [attempt.plan for attempt in incident.attempts if attempt.undo_permit is not None]
                 self._act((undone or [incident.attempt.plan])[-1], Direction.UNDO, outcome)
             case _:
-                pass
+                self._note_model(event)
 
     def alive(self, pulse: Pulse) -> None:
         """Show where the loop stands."""
@@ -109,14 +109,23 @@ class Metrics:
         if server is not None:
             await asyncio.to_thread(server.close)
 
+    def _note_model(self, event: Event) -> None:
+        """Count what was asked of a model, by the names of the events that tell of it."""
+        kind, model = str(event.type), str(getattr(event, "model", ""))
+        if kind == "ModelAsked":
+            self._count(metrics.MODEL_CALLS, model, "Asked")
+        if kind == "Advised":
+            self._count(metrics.MODEL_CALLS, model, "Failed" if getattr(event, "opinion", None) is None else "Answered")
+            self._count(metrics.MODEL_TOKENS, model, by=int(getattr(event, "tokens", 0)))
+
     def _act(self, plan: Plan, direction: Direction, outcome: str) -> None:
         action = plan.undo if direction is Direction.UNDO and plan.undo else plan.action
         self._count(metrics.ACTIONS, action.name, str(direction), outcome)
 
-    def _count(self, metric: Metric, *values: str) -> None:
+    def _count(self, metric: Metric, *values: str, by: int = 1) -> None:
         made = self._made[metric]
         assert isinstance(made, Counter)
-        made.labels(*self._bounded(metric, values)).inc()
+        made.labels(*self._bounded(metric, values)).inc(max(0, by))
 
     def _set(self, metric: Metric, value: float, *values: str) -> None:
         made = self._made[metric]

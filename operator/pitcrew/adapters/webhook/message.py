@@ -61,8 +61,15 @@ def transition(event: Event, incident: Incident, at: datetime) -> Transition | N
         severity=str(incident.severity),
         cause=str(incident.cause),
         phase=str(incident.phase),
-        asked=_line(incident.ask) if URGENT[kind] else "",
+        asked=_asked(kind, incident),
     )
+
+
+def _asked(kind: str, incident: Incident) -> str:
+    """What a person is asked for, where one is."""
+    if kind == "ApprovalAsked":
+        return f"decide: `pitcrew approve {incident.id} --reason ...`, or `pitcrew deny`"
+    return _line(incident.ask) if URGENT[kind] else ""
 
 
 def _line(text: str) -> str:

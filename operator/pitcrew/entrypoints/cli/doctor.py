@@ -262,6 +262,15 @@ def _orders(settings: Settings) -> Iterator[Guard]:
         yield _armed("own user's approval", f"{own}, which PitCrew runs as, approves nothing")
 
 
+def _telling(settings: Settings) -> Iterator[Guard]:
+    ways = {"webhook": settings.webhook, "heartbeat": settings.heartbeat_url, "metrics": settings.metrics_addr}
+    told = [name for name, address in ways.items() if address]
+    if told:
+        yield _armed("being told", f"set here: {', '.join(told)}")
+    else:
+        yield _off("being told", "nobody is told", "set PITCREW_WEBHOOK, PITCREW_HEARTBEAT_URL, PITCREW_METRICS_ADDR")
+
+
 def _policies(settings: Settings) -> Iterator[Guard]:
     from pitcrew.adapters.manifests.load import load as load_manifests
     from pitcrew.adapters.policy.cel import check_rules
@@ -328,6 +337,7 @@ _LOOKS = (
     _engine,
     _stop,
     _orders,
+    _telling,
     _policies,
     _runbooks,
     _limits,
