@@ -177,3 +177,15 @@ def test_hostile_text_is_data() -> None:
 def test_only_http_addresses_are_taken(address: str) -> None:
     with pytest.raises(InvalidInput, match="setting webhook: not an http or https address"):
         Webhook(address)
+
+
+def test_a_name_is_resolved_and_asked_for_by_its_name() -> None:
+    async def play() -> None:
+        async with Listener().listening() as listener:
+            hook = Webhook(listener.url.replace("127.0.0.1", "localhost"), limits=QUICK)
+            told(hook, incidents.healed())
+            (asked,) = await listener.until_asked(1)
+            await hook.close()
+            assert asked.headers["host"] == f"localhost:{listener.port}"
+
+    run(play())

@@ -119,8 +119,8 @@ def test_a_pulse_comes_every_second_and_tells_what_is_open(tmp_path: Path) -> No
 def test_whatever_a_witness_does_the_same_is_recorded_at_the_same_times(tmp_path: Path, kind: str) -> None:
     async def play() -> tuple[list[tuple[str, datetime]], int]:
         transport = Hanging()
-        hook = Webhook("http://example.org/", transport=transport)
-        heart = Heartbeat("http://example.org/", every_s=5, trouble=lambda: "", transport=transport)
+        hook = Webhook("http://192.0.2.1/", transport=transport)
+        heart = Heartbeat("http://192.0.2.1/", every_s=5, trouble=lambda: "", transport=transport)
         witnesses = {"broken": (Broken(),), "hanging": (hook, heart), "both": (Broken(), hook, heart)}[kind]
         return await healed_with(tmp_path / "told", *witnesses), transport.asked
 
@@ -134,7 +134,7 @@ def test_whatever_a_witness_does_the_same_is_recorded_at_the_same_times(tmp_path
 def test_a_loop_that_cannot_record_gives_no_beats_until_it_can_again(tmp_path: Path) -> None:
     async def play() -> None:
         house, server = House(tmp_path, manifest()), Answering()
-        house.witnesses = (Heartbeat("http://example.org/", every_s=10, trouble=lambda: "", transport=server),)
+        house.witnesses = (Heartbeat("http://192.0.2.1/", every_s=10, trouble=lambda: "", transport=server),)
         async with house.running():
             await house.passes(35)
             assert len(server.at) == 4
@@ -188,7 +188,7 @@ def test_a_service_that_is_not_looked_at_any_more_ends_the_beats(tmp_path: Path)
     async def play() -> None:
         house, server = House(tmp_path, manifest()), Answering()
         house.prober = prober = Stuck(house.engine)
-        house.witnesses = (Heartbeat("http://example.org/", every_s=10, trouble=lambda: "", transport=server),)
+        house.witnesses = (Heartbeat("http://192.0.2.1/", every_s=10, trouble=lambda: "", transport=server),)
         async with house.crashing():
             await house.passes(60)
             assert len(server.at) == 6
@@ -204,7 +204,7 @@ def test_people_are_asked_for_approval_at_once(tmp_path: Path) -> None:
     async def play() -> None:
         policy = {"autoUpTo": "None", "approveUpTo": "High", "approvers": {"users": ["ann"]}}
         house, server = House(tmp_path, manifest(policy=policy)), Answering()
-        house.witnesses = (Webhook("http://example.org/", transport=server),)
+        house.witnesses = (Webhook("http://192.0.2.1/", transport=server),)
         async with house.running():
             house.flag()
             await house.until(lambda: house.story()[-1:] == ["ApprovalAsked"])

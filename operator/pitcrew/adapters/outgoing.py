@@ -1,6 +1,7 @@
 """Calls to addresses that a person set: one request under a wall-clock deadline, no redirect followed, no body read.
 
-An address may hold a secret, so that only its host is ever shown. Proxies of the environment are not used.
+An address may hold a secret, so that only its host is ever shown. Proxies of the environment are not used. Names are
+resolved as the prober resolves them, so that a resolver that hangs holds up neither the loop nor the end.
 """
 
 import asyncio
@@ -8,6 +9,7 @@ from collections.abc import Mapping
 
 import httpx
 
+from pitcrew.adapters.prober.names import ADDRESSES_MAX, Names
 from pitcrew.core.errors import InvalidInput, Unavailable
 from pitcrew.core.untrusted import clean
 
@@ -32,6 +34,7 @@ class Caller:
 
     def __init__(self, url: httpx.URL, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._url = url
+        self._names = Names(lookups_max=1)
         self._client = httpx.AsyncClient(
             transport=transport, trust_env=False, follow_redirects=False, timeout=None, limits=_ONE_AT_A_TIME
         )
@@ -51,14 +54,27 @@ class Caller:
         """
         try:
             async with asyncio.timeout(deadline_s):
-                request = self._client.stream(method, self._url, content=content, headers=headers)
-                async with request as answer:
-                    return answer.status_code
+                return await self._ask(method, content, {**(headers or {}), "Host": self._url.netloc.decode()})
         except TimeoutError:
             raise Unavailable(f"{self.place}: no answer within {deadline_s:g} s") from None
         except (httpx.HTTPError, OSError, ValueError) as error:
             why = clean(str(error).replace(str(self._url), self.place), _WHY_BYTES_MAX) or type(error).__name__
             raise Unavailable(f"{self.place}: {why}") from None
+
+    async def _ask(self, method: str, content: bytes, headers: Mapping[str, str]) -> int:
+        """Ask the first address of the host that takes a connection."""
+        trouble: Exception = OSError("the name has no address")
+        for address in (await self._names.addresses(self._url.host))[:ADDRESSES_MAX]:
+            url = self._url.copy_with(host=str(address))
+            extensions = {"sni_hostname": self._url.host}
+            try:
+                async with self._client.stream(
+                    method, url, content=content, headers=headers, extensions=extensions
+                ) as answer:
+                    return answer.status_code
+            except httpx.ConnectError as error:
+                trouble = error
+        raise trouble
 
     async def close(self) -> None:
         """Let go of connections."""

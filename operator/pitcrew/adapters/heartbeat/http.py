@@ -49,6 +49,7 @@ class Heartbeat:
         self._trouble = trouble
         self._due_at: datetime | None = None
         self._beating: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[str] | None = None
         self._said = ""
 
     def observed(self, service: HealthyService, seen: Observation) -> None:
@@ -86,10 +87,11 @@ class Heartbeat:
         self._say("" if good else "heartbeat not delivered", "" if good else f"{self._caller.place}: status {status}")
 
     async def _no_room(self) -> str:
-        try:
-            return await asyncio.wait_for(asyncio.to_thread(self._trouble), DEADLINE_S)
-        except TimeoutError:
-            return f"the journal's disk did not answer within {DEADLINE_S:g} s"
+        """What the disk says; a look that hangs is waited for again, and none is added to it."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(asyncio.to_thread(self._trouble))
+        done, _ = await asyncio.wait([self._looking], timeout=DEADLINE_S)
+        return self._looking.result() if done else f"the journal's disk did not answer within {DEADLINE_S:g} s"
 
     def _say(self, message: str, text: str) -> None:
         """Log a trouble once, and that it is over; not again with every beat."""

@@ -3,6 +3,7 @@
 Only files whose stamp changed are read again, and no more is kept than one line per service.
 """
 
+import hashlib
 import json
 import os
 import sys
@@ -91,7 +92,7 @@ class _Watch:
         line = row(document, datetime.now(UTC), wide=False)
         said: object = line[:_SEEN]
         if self._output.for_tools:
-            said = {**mapping(document.get("status")), "observedAt": None, "journalHead": None}
+            said = _digest({**mapping(document.get("status")), "observedAt": None, "journalHead": None})
         news = self._said.get(path) != said
         self._said[path], self._names[path] = said, service_name(document)
         return news
@@ -117,6 +118,10 @@ class _Watch:
             say_row(titles, self._widths, body=False)
         for line in lines:
             say_row(line, self._widths)
+
+
+def _digest(said: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _read(path: Path) -> Document | None:
