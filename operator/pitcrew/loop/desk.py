@@ -11,6 +11,7 @@ from datetime import datetime
 
 from pitcrew.core.conditions import Condition, Notice, ServiceStatus, conditions, notice
 from pitcrew.core.deviation import Deviation, Watch, deviates, deviating_since, deviations, forgiven, health, observe
+from pitcrew.core.errors import JournalError
 from pitcrew.core.event import (
     Event,
     Verified,
@@ -23,10 +24,12 @@ from pitcrew.core.incident import (
 )
 from pitcrew.core.observation import Observation
 from pitcrew.core.policy import NO_GUARDRAILS, Guardrails, policy_digest, suspension
+from pitcrew.core.record import Entry, Record
 from pitcrew.core.resource import HealthyService
 from pitcrew.core.storm import Spell
 from pitcrew.loop.crew import Crew
 from pitcrew.loop.seeing import see
+from pitcrew.loop.telling import tell
 
 NOTICES_MAX = 50
 """Events kept in the status of a service; the whole record is the journal."""
@@ -59,6 +62,9 @@ class Desk:
     """Whether it was ever seen not to deviate."""
     began_at: datetime | None = None
     """When the present deviation began, where its beginning was seen."""
+    hired_at: datetime | None = None
+    writing_since: datetime | None = None
+    unwritten: str = ""
 
     @property
     def case(self) -> Incident:
@@ -89,6 +95,7 @@ class Desk:
         seen = await see(self.crew, self.service, due)
         self.watch = observe(self.watch, self.service, seen)
         self._note_spell()
+        tell(self.crew, lambda witness: witness.observed(self.service, seen))
         return seen
 
     def _note_spell(self) -> None:
@@ -127,8 +134,9 @@ class Desk:
             JournalError: it could not be kept, and nothing moved.
         """
         entry = to_entry(incident_id or self.case.id, self.service.key, event)
-        record = await self.crew.journal.append(entry)
-        self.incident = advance(self.incident, event, record.at)
+        record, took_s = await self._keep(entry)
+        moved = self.incident = advance(self.incident, event, record.at)
+        tell(self.crew, lambda witness: witness.recorded(event, moved, record.at, took_s))
         if isinstance(event, Verified) and event.passed:
             self.watch = forgiven(self.watch)
         told = notice(event, self.incident, record.at)
@@ -142,6 +150,18 @@ class Desk:
             self.incident = None
             head = self.crew.journal.head
             _log.info("journal head", extra={"service": self.service.key, "seq": head.seq, "hash": head.hash})
+
+    async def _keep(self, entry: Entry) -> tuple[Record, float]:
+        """Write an entry durably; the record, and the seconds it took."""
+        began = self.crew.clock.now()
+        self.writing_since = self.writing_since or began.at
+        try:
+            record = await self.crew.journal.append(entry)
+        except JournalError as error:
+            self.unwritten = str(error)
+            raise
+        self.writing_since, self.unwritten = None, ""
+        return record, (self.crew.clock.now().boottime_ns - began.boottime_ns) / 1e9
 
     async def pause(self, seconds: float) -> bool:
         """Wait a little; False when PitCrew is ending, so that the step is left to the next run."""
