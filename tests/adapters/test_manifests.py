@@ -18,7 +18,7 @@ from pitcrew.adapters.manifests.load import load
 from pitcrew.adapters.manifests.parse import Parsed, parse
 from pitcrew.adapters.manifests.watch import ManifestWatch
 from pitcrew.core.errors import InvalidInput
-from pitcrew.core.resource import HealthyService, Level, ServiceKey
+from pitcrew.core.resource import HealthyService, Level, RemediationPolicy, ServiceKey
 from pitcrew.core.untrusted import printable
 from pitcrew.ports import Loaded, ManifestSource
 from tests.fakes.manifests import FakeManifests
@@ -187,7 +187,7 @@ def test_a_digest_tells_services_apart_and_not_comments() -> None:
 
 
 def test_a_further_check_speaks_at_the_field_that_it_names() -> None:
-    def check(service: HealthyService) -> Iterable[tuple[str, str]]:
+    def check(resource: HealthyService | RemediationPolicy) -> Iterable[tuple[str, str]]:
         yield "spec.policy.rules[0].expression", "not CEL"
 
     rule = "  policy:\n    rules:\n      - {name: a, effect: Deny, message: m, expression: '1 +'}\n"

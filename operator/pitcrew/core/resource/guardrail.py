@@ -59,7 +59,7 @@ class Guardrail(Model):
     """Above this risk nothing is done, whatever the service says; default: says nothing."""
     budget: Budget | None = None
     """Actions per window for each target; default: says nothing."""
-    cooldown: Annotated[Duration, Field(ge=0, le=86400, validate_default=False)] | None = None
+    cooldown: Annotated[Duration, Field(ge=0, le=86400)] | None = None
     """Time between the end of one incident's last action and the first action of another; default: says nothing."""
     actions: Annotated[list[ActionName], Field(max_length=32)] | None = None
     """The only actions that may be used, by name; an empty list permits none; default: says nothing."""
