@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from pitcrew.core.incident import (
     TRANSITIONS,
 )
+from pitcrew.core.resource import HealthyService, RemediationPolicy
 from pitcrew.settings import Settings
 from tools import generate
 
@@ -35,9 +37,10 @@ def test_every_setting_is_told_with_its_meaning(name: str) -> None:
     assert len(row.split("|")[3].strip()) > 20
 
 
-def test_every_field_of_the_resource_has_a_meaning() -> None:
-    rows = [line for line in generate.healthy_service().splitlines() if line.startswith("| `")]
-    assert len(rows) > 40
+@pytest.mark.parametrize(("model", "least"), [(HealthyService, 40), (RemediationPolicy, 15)])
+def test_every_field_of_a_resource_has_a_meaning(model: type[BaseModel], least: int) -> None:
+    rows = [line for line in generate.resource(model).splitlines() if line.startswith("| `")]
+    assert len(rows) > least
     assert [row for row in rows if not row.split("|")[-2].strip()] == []
 
 

@@ -1,7 +1,7 @@
 """Pages that are drawn from the code, so that they cannot say anything else: `--write` makes them, `--check` compares.
 
-docs/reference/cli.md, docs/reference/healthyservice.md, docs/reference/metrics.md, docs/reference/settings.md,
-docs/incident-machine.md
+docs/reference/cli.md, docs/reference/healthyservice.md, docs/reference/metrics.md,
+docs/reference/remediationpolicy.md, docs/reference/settings.md, docs/incident-machine.md
 """
 
 import argparse
@@ -20,7 +20,7 @@ from pitcrew.core.incident import (
     TRANSITIONS,
     Phase,
 )
-from pitcrew.core.resource import HealthyService
+from pitcrew.core.resource import HealthyService, RemediationPolicy
 from pitcrew.entrypoints.cli.app import EXIT_CODES, app
 from pitcrew.settings import PREFIX, Settings
 
@@ -66,8 +66,9 @@ def pages() -> Mapping[str, str]:
     """Every page by its path in the repository."""
     made: dict[str, Callable[[], str]] = {
         "docs/reference/cli.md": command_line,
-        "docs/reference/healthyservice.md": healthy_service,
+        "docs/reference/healthyservice.md": lambda: resource(HealthyService),
         "docs/reference/metrics.md": metrics,
+        "docs/reference/remediationpolicy.md": lambda: resource(RemediationPolicy),
         "docs/reference/settings.md": settings,
         "docs/incident-machine.md": incident_machine,
     }
@@ -108,11 +109,11 @@ def _help(words: list[str]) -> str:
 # The resource
 
 
-def healthy_service() -> str:
-    """Every field of the resource with its kind, default and meaning."""
-    schema: dict[str, Any] = HealthyService.model_json_schema(by_alias=True)
+def resource(model: type[BaseModel]) -> str:
+    """Every field of a resource with its kind, default and meaning."""
+    schema: dict[str, Any] = model.model_json_schema(by_alias=True)
     parts: dict[str, Any] = schema.get("$defs", {})
-    text = f"# HealthyService\n\n{schema['description']}\n\n{_fields(schema, parts)}"
+    text = f"# {model.__name__}\n\n{schema['description']}\n\n{_fields(schema, parts)}"
     for name in _in_order(schema, parts):
         part = parts[name]
         if "properties" in part or part.get("type") == "object":

@@ -187,7 +187,7 @@ def test_a_digest_tells_services_apart_and_not_comments() -> None:
 
 
 def test_a_further_check_speaks_at_the_field_that_it_names() -> None:
-    def check(document: HealthyService | RemediationPolicy) -> Iterable[tuple[str, str]]:
+    def check(resource: HealthyService | RemediationPolicy) -> Iterable[tuple[str, str]]:
         yield "spec.policy.rules[0].expression", "not CEL"
 
     rule = "  policy:\n    rules:\n      - {name: a, effect: Deny, message: m, expression: '1 +'}\n"

@@ -412,6 +412,33 @@ def test_a_rule_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     assert "spec.policy.rules[0].expression: unknown name foo" in done.stdout
 
 
+POLICY = """\
+apiVersion: pitcrew.dev/v1alpha1
+kind: RemediationPolicy
+metadata: {name: platform}
+spec: {selector: {}, autoUpTo: Low}
+"""
+
+
+def test_a_policy_is_validated_alone_and_beside_services(tmp_path: Path) -> None:
+    alone = manifest(tmp_path / "p", POLICY)
+    done = pitcrew("validate", alone)
+    assert (done.returncode, done.stdout) == (0, f"{alone}:1: policy platform is valid\n")
+    both = manifest(tmp_path / "b", f"{POLICY}---\n{MANIFEST}")
+    assert "default/victim is valid" in pitcrew("validate", both).stdout
+    bad = pitcrew("validate", manifest(tmp_path / "x", POLICY.replace("Low", "Lw")))
+    assert bad.returncode == 3
+    assert "4:32: spec.autoUpTo: 'Lw' is not allowed; did you mean 'Low'?" in bad.stdout
+
+
+def test_doctor_tells_how_many_services_a_policy_binds(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    path = manifest(tmp_path / "b", f"{POLICY}---\n{MANIFEST}")
+    assert guards("--state", state, "--manifests", path)[1]["guardrails"]["seen"] == "platform (binds 1 of 1 services)"
+    path = manifest(tmp_path / "a", MANIFEST)
+    assert guards("--state", state, "--manifests", path)[1]["guardrails"]["stand"] == "off"
+
+
 def guards(*arguments: object) -> tuple[int, dict[str, dict[str, str]]]:
     away = "unix:///nowhere/docker.sock"
     done = pitcrew("doctor", "-o", "json", *arguments, DOCKER_HOST=away)

@@ -60,11 +60,14 @@ class Desk:
     guardrails: Guardrails = NO_GUARDRAILS
     well: bool = False
     """Whether it was ever seen not to deviate."""
-    began_at: datetime | None = None
-    """When the present deviation began, where its beginning was seen."""
     hired_at: datetime | None = None
     writing_since: datetime | None = None
     unwritten: str = ""
+    spell: Spell = field(init=False)
+    """Whether it deviated when it was looked at last and since when, for the weather over all services."""
+
+    def __post_init__(self) -> None:
+        self.spell = Spell(service=self.service.key, deviates=None)
 
     @property
     def case(self) -> Incident:
@@ -99,16 +102,13 @@ class Desk:
         return seen
 
     def _note_spell(self) -> None:
-        state = self.deviates()
+        state, began_at = self.deviates(), self.spell.began_at
         if state is False:
-            self.well, self.began_at = True, None
-        elif state and self.well and self.began_at is None:
-            self.began_at = deviating_since(self.watch, self.now())
-
-    @property
-    def spell(self) -> Spell:
-        """Whether it deviates and since when, for the weather over all services."""
-        return Spell(service=self.service.key, deviates=self.deviates(), began_at=self.began_at)
+            self.well, began_at = True, None
+        elif state and self.well and began_at is None:
+            began_at = deviating_since(self.watch, self.now())
+        if (state, began_at) != (self.spell.deviates, self.spell.began_at):
+            self.spell = Spell(service=self.service.key, deviates=state, began_at=began_at)
 
     @property
     def policy_digest(self) -> str:

@@ -68,7 +68,8 @@ def _bare(annotation: Any, metadata: tuple[Any, ...] = (), description: str = ""
     """Without the wrappers `Annotated` and `| None`."""
     while True:
         if get_origin(annotation) is Annotated:
-            metadata = (*metadata, *annotation.__metadata__)
+            given = annotation.__metadata__
+            metadata = (*metadata, *(limit for one in given for limit in getattr(one, "metadata", [one])))
             annotation = annotation.__origin__
         elif get_origin(annotation) in (Union, types.UnionType):
             annotation = next(one for one in get_args(annotation) if one is not type(None))
