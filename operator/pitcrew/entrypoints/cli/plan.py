@@ -80,13 +80,18 @@ def show_plan(state: Path, name: str, manifests: tuple[Path, ...], runbooks: tup
         found = asyncio.run(_rehearsed(settings, service, guardrails, past))
     except (Impossible, ValueError) as error:
         raise InvalidInput(f"the journal cannot be replayed: {error}; read it with the PitCrew that wrote it") from None
+    for doubt in () if output.for_tools else past.doubts:
+        say(f"warning: {shown(doubt)}", error=True)
+    show_rehearsal(found, service, past.doubts, output)
+
+
+def show_rehearsal(found: Rehearsal, service: HealthyService, doubts: tuple[str, ...], output: Output) -> None:
+    """Print what came of a rehearsal; `doubts` are part of the data, and for people they are said before."""
     what, because = _next(found, service)
     if output.for_tools:
-        say_data(_data(found, service, what, because, past.doubts), output)
-        return
-    for doubt in past.doubts:
-        say(f"warning: {shown(doubt)}", error=True)
-    _show(found, service, what, because)
+        say_data(_data(found, service, what, because, doubts), output)
+    else:
+        _show(found, service, what, because)
 
 
 def _declared(
