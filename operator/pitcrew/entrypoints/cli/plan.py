@@ -99,9 +99,9 @@ def _declared(
 ) -> tuple[HealthyService, Guardrails, tuple[str, ...]]:
     """The service and the policies in the manifests given, in those of the running operator, or in those the status
     names; and what may be missing."""
-    paths, doubts = manifests or _of_operator(state), ()
-    if not paths:
-        paths, doubts = tuple(manifest_files(read_status(state / "status"))), (_FEW,)
+    paths = manifests or _of_operator(state)
+    doubts = () if paths else (_FEW,)
+    paths = paths or manifest_files(read_status(state / "status"))
     if not paths:
         raise InvalidInput(f"{state}: no status names a manifest; name the manifests with --manifests")
     loaded = load_manifests(paths, extra_checks=check_rules)
