@@ -14,9 +14,12 @@ from pitcrew.core.permit import PermitRefused
 from pitcrew.core.policy import NO_GUARDRAILS, Case, Tries
 from pitcrew.core.record import Entry
 from pitcrew.core.step import AskApproval, AskPermit, Escalate, Wait
+from pitcrew.entrypoints.cli.output import Output
+from pitcrew.entrypoints.cli.plan import show_rehearsal
 from pitcrew.loop.rehearsal import Eyes, Rehearsal, rehearse
 from pitcrew.official.onlooker import onlooker
 from pitcrew.official.permits import Limits, SigningOfficial
+from tests.core.test_report import as_golden
 from tests.fakes.engine import Away
 from tests.fakes.runtime import FakeRuntime
 from tests.loop import virtual
@@ -197,3 +200,31 @@ def test_a_ledger_that_was_changed_is_not_believed_and_none_is_written(tmp_path:
             LedgerReader(path=path).append(Entry(type="Permit", data={}), house.clock.now())
 
     virtual.run(play())
+
+
+# What people read
+
+
+@pytest.mark.parametrize(
+    ("name", "broken", "policy"),
+    [
+        ("would-act", True, {"autoUpTo": "High"}),
+        ("would-ask", True, {"autoUpTo": "None", "approveUpTo": "High", "approvers": {"users": ["ann"]}}),
+        ("would-hand-over", True, {"autoUpTo": "None", "approveUpTo": "None"}),
+        ("would-wait", True, {"autoUpTo": "High", "budget": {"actions": 0}}),
+        ("nothing", False, {}),
+    ],
+    ids=str,
+)
+def test_what_would_be_done_reads_as_its_golden_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, broken: bool, policy: dict[str, object]
+) -> None:
+    async def play() -> None:
+        house = House(tmp_path, manifest(policy=policy))
+        if broken:
+            house.flag()
+        found = await rehearsed(house)
+        show_rehearsal(found, house.services[0], (), Output.TABLE)
+
+    virtual.run(play())
+    as_golden(f"plan-{name}.txt", capsys.readouterr().out)

@@ -150,12 +150,15 @@ def test_plan_tells_what_would_be_done_and_leaves_everything_as_it_is(stage: Sta
 
     stage.chaos("break", "flag")
     before, acts, life = bytes_of(operator.state), stage.acts(), stage.life()
-    shown = plan(stage, operator)
+    unsure = plan(stage, operator)
+    assert "policies in other files than the services' own are not counted; name --manifests" in unsure.stderr
+    shown = plan(stage, operator, "--manifests", str(stage.manifests))
     assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.splitlines()[0] == unsure.stdout.splitlines()[0]
     assert "would now: remove " in shown.stdout
     for part in ("Plan, as it would be judged", "digest ", "undo   put ", "blast radius", "ladder/auto"):
         assert part in shown.stdout
-    data = json.loads(plan(stage, operator, "-o", "json").stdout)
+    data = json.loads(plan(stage, operator, "--manifests", str(stage.manifests), "-o", "json").stdout)
     assert data["plan"]["action"]["name"] == "removeFile"
     assert f"digest {data['planDigest']}" in shown.stdout
     assert (bytes_of(operator.state), stage.acts(), stage.life()) == (before, acts, life)

@@ -13,6 +13,7 @@ from pitcrew.core.errors import InvalidInput, PitCrewError, Refused
 from pitcrew.entrypoints.cli.completion import Shell, complete_if_asked
 from pitcrew.entrypoints.cli.options import STATE, Format, IncidentId, JournalKey, Name, OneName, Runbooks, State
 from pitcrew.entrypoints.cli.output import Output, say, shown
+from pitcrew.entrypoints.cli.quick import quick
 
 GOOD, BAD_NEWS, USAGE, INPUT_INVALID, UNREADABLE = 0, 1, 2, 3, 4
 EXIT_CODES = {
@@ -362,7 +363,7 @@ def _there(state: Path) -> Path:
 def main() -> None:
     """The command as installed; ends the process with a documented exit code."""
     complete_if_asked()
-    sys.exit(guarded(app))
+    sys.exit(guarded(quick(app)))
 
 
 def guarded(command: Callable[[], object]) -> int:

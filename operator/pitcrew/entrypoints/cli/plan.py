@@ -80,13 +80,18 @@ def show_plan(state: Path, name: str, manifests: tuple[Path, ...], runbooks: tup
         found = asyncio.run(_rehearsed(settings, service, guardrails, past))
     except (Impossible, ValueError) as error:
         raise InvalidInput(f"the journal cannot be replayed: {error}; read it with the PitCrew that wrote it") from None
+    for doubt in () if output.for_tools else past.doubts:
+        say(f"warning: {shown(doubt)}", error=True)
+    show_rehearsal(found, service, past.doubts, output)
+
+
+def show_rehearsal(found: Rehearsal, service: HealthyService, doubts: tuple[str, ...], output: Output) -> None:
+    """Print what came of a rehearsal; `doubts` are part of the data, and for people they are said before."""
     what, because = _next(found, service)
     if output.for_tools:
-        say_data(_data(found, service, what, because, past.doubts), output)
-        return
-    for doubt in past.doubts:
-        say(f"warning: {shown(doubt)}", error=True)
-    _show(found, service, what, because)
+        say_data(_data(found, service, what, because, doubts), output)
+    else:
+        _show(found, service, what, because)
 
 
 def _declared(
@@ -94,10 +99,9 @@ def _declared(
 ) -> tuple[HealthyService, Guardrails, tuple[str, ...]]:
     """The service and the policies in the manifests given, in those of the running operator, or in those the status
     names; and what may be missing."""
-    doubts: tuple[str, ...] = ()
     paths = manifests or _of_operator(state)
-    if not paths:
-        paths, doubts = tuple(manifest_files(read_status(state / "status"))), (_FEW,)
+    doubts = () if paths else (_FEW,)
+    paths = paths or manifest_files(read_status(state / "status"))
     if not paths:
         raise InvalidInput(f"{state}: no status names a manifest; name the manifests with --manifests")
     loaded = load_manifests(paths, extra_checks=check_rules)
