@@ -24,6 +24,8 @@ FLAG_NAME = "broken.flag"
 ENGINE_TIMEOUT_S = 20
 CONTEXT_TIMEOUT_S = 5
 ENGINE_DEFAULT = "unix:///var/run/docker.sock"
+KEPT = "-before-chaos"
+"""What is put behind the name of a container that `badenv` replaces."""
 ENGINES_OWN = frozenset({"bridge", "host", "none"})
 STOPPED_STATES = frozenset({"created", "exited", "dead"})
 
@@ -115,7 +117,40 @@ class ContainerTarget:
             self._ask("detach", lambda network=network: network.disconnect(self.container))
         return f"detached {self.title} from {', '.join(networks)}"
 
+    def bad_env(self) -> str:
+        before, api, name = self._inspect(), self.container.client.api, str(self.container.name)
+        kept = f"{name}{KEPT}"
+        if find(self.container.client, kept) is not None:
+            raise CannotError(f"{self.title}: {kept} is there from an earlier time; `fix` first")
+        env = [each for each in before["Config"].get("Env") or [] if not each.startswith("VICTIM_BIND=")]
+        config = {**before["Config"], "Env": [*env, "VICTIM_BIND=broken"], "HostConfig": before["HostConfig"]}
+        config.pop("Hostname", None)
+        self._ask("stop", self.container.stop)
+        self._ask("rename", lambda: self.container.rename(kept))
+        made = self._ask("create anew", lambda: api.create_container_from_config(config, name))
+        for network, settings in before["NetworkSettings"]["Networks"].items():
+            if network not in ENGINES_OWN and network != before["HostConfig"]["NetworkMode"]:
+                aliases = settings.get("Aliases") or []
+                self._ask(
+                    "attach", lambda n=network, a=aliases: api.connect_container_to_network(made["Id"], n, aliases=a)
+                )
+        self._ask("start", lambda: api.start(made["Id"]))
+        return f"created {self.title} anew with VICTIM_BIND=broken; the one before is kept as {kept}"
+
+    def _put_back(self) -> list[str]:
+        """The container that a bad environment replaced, in its place again."""
+        kept = find(self.container.client, f"{self.container.name}{KEPT}")
+        if kept is None:
+            return []
+        name = str(self.container.name)
+        self._ask("remove", lambda: self.container.remove(force=True, v=False))
+        self._ask("rename", lambda: kept.rename(name))
+        self._ask("start", kept.start)
+        return [f"put {self.title} back as it was"]
+
     def restore(self) -> list[str]:
+        if put_back := self._put_back():
+            return put_back
         return [*self._reattach(), *self._unpause(), *self._resume(), *self._start(), *self._remove_flag()]
 
     def look(self) -> list[tuple[str, str]]:

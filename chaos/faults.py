@@ -35,6 +35,9 @@ class Target(Protocol):
     def detach(self) -> str:
         """Take it off the networks that people made."""
 
+    def bad_env(self) -> str:
+        """Give it a value in its environment that it cannot start with."""
+
     def restore(self) -> list[str]:
         """Undo every fault that is found, whoever set it; what was done, nothing when there was nothing to undo."""
 
@@ -97,6 +100,10 @@ def _detach(target: Target) -> str:
     return target.detach()
 
 
+def _bad_env(target: Target) -> str:
+    return target.bad_env()
+
+
 def _none(target: Target) -> str:
     return "nothing was done, as asked"
 
@@ -149,6 +156,13 @@ FAULTS = {
             see="it runs and is healthy from inside; its peers cannot resolve its name, and nobody reaches it",
             undo="it is attached again with the aliases it had",
             inflict=_detach,
+        ),
+        Fault(
+            name="badenv",
+            does="creates a container anew with VICTIM_BIND=broken in its environment, as a bad release would",
+            see="it dies at its start, again and again where its restart policy says so; its log names the variable",
+            undo="the container as it was takes its place again and is started",
+            inflict=_bad_env,
         ),
         Fault(
             name="none",

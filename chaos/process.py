@@ -96,6 +96,9 @@ class ProcessTarget:
     def detach(self) -> str:
         raise CannotError(f"{self.title}: only a container has networks to be taken off")
 
+    def bad_env(self) -> str:
+        raise CannotError(f"{self.title}: its environment is in its manifest; edit target.process.env there")
+
     def restore(self) -> list[str]:
         return [*self._resume(), *self._remove_flags(), *self._bring_back()]
 

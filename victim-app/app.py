@@ -52,6 +52,16 @@ def work() -> Response:
     return jsonify(service="victim", result=digest.hex(), took_ms=_ms(time.perf_counter() - begun))
 
 
+def bind() -> str:
+    """Where to listen, out of `VICTIM_BIND`; ends the program where that names no address and port."""
+    wanted = os.environ.get("VICTIM_BIND", BIND_DEFAULT)
+    host, _, port = wanted.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        log.critical("configuration error: VICTIM_BIND is no address and port, such as %s", BIND_DEFAULT)
+        sys.exit(1)
+    return wanted
+
+
 class JsonLine(logging.Formatter):
     """One log record as one line of JSON; `extra={"fields": {...}}` adds keys."""
 
@@ -95,9 +105,13 @@ class StructuredLogger(Logger):  # type: ignore[misc]  # gunicorn carries no typ
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn carries no types
     """gunicorn with its settings in code, so that one file is the whole service."""
 
+    def __init__(self, address: str) -> None:
+        self.address = address
+        super().__init__()
+
     def load_config(self) -> None:
         settings = {
-            "bind": os.environ.get("VICTIM_BIND", BIND_DEFAULT),
+            "bind": self.address,
             "proc_name": "victim",
             "workers": 1,
             "threads": 4,
@@ -124,4 +138,5 @@ def _ms(seconds: float) -> float:
 
 
 if __name__ == "__main__":
-    Server().run()
+    logging.basicConfig(stream=sys.stdout, format="%(levelname)s %(name)s %(message)s")
+    Server(bind()).run()

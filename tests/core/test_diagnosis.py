@@ -24,7 +24,7 @@ from pitcrew.core.observation import (
 )
 from pitcrew.core.runbook import Runbook, RunbookHead, retrieve
 from pitcrew.core.signal import FACTS, Signal, all_shown, fact, shown
-from tests.core.scene import BAD, FLAG, GOOD, UNKNOWN, answer, facts, seen
+from tests.core.scene import BAD, FLAG, GOOD, UNKNOWN, answer, at, facts, seen
 
 NAME = "httpget-0"
 K, S, R = DeviationKind, RuntimeState, ProbeReason
@@ -44,6 +44,25 @@ FAULTS: dict[str, tuple[Sight, tuple[ProbeResult, ...], DeviationKind | None, Ca
     "1 flag file, own check": (facts(files=HERE), (bad(R.ENGINE_UNHEALTHY),), K.PROBE_FAILING, Cause.FLAG_FILE),
     "2 crash loop": (facts(S.RESTARTING, deaths=6, exit_code=1), (), K.RESTART_LOOP, Cause.CRASH_LOOP),
     "3 bad env": (facts(S.EXITED, exit_code=1, stopped_by=StoppedBy.ITSELF), (), K.NOT_RUNNING, Cause.DIED),
+    "3 bad env, named by the log": (
+        facts(
+            S.EXITED,
+            exit_code=1,
+            stopped_by=StoppedBy.ITSELF,
+            env_names=("PATH", "VICTIM_BIND"),
+            started_at=at(-60),
+            finished_at=at(-59),
+        ),
+        (),
+        K.NOT_RUNNING,
+        Cause.BAD_CONFIG,
+    ),
+    "2 crash loop by a bad env": (
+        facts(S.RESTARTING, deaths=6, exit_code=1, env_names=("PATH", "VICTIM_BIND")),
+        (),
+        K.RESTART_LOOP,
+        Cause.BAD_CONFIG,
+    ),
     "4 missing binary": (
         facts(S.CREATED, exit_code=127, error="exec: not found", ever_started=False),
         (),
@@ -94,7 +113,8 @@ def evidence_for(
 ) -> tuple[Evidence, ...]:
     probe = NAME if kind in (K.PROBE_FAILING, K.FLAPPING) else ""
     found = (Deviation(kind=kind, probe=probe),) if kind else ()
-    lines = [LogLine(at=None, stream="stdout", text=text) for text in logs]
+    complaint = ("CRITICAL configuration error: VICTIM_BIND is no address",) if getattr(sight, "env_names", ()) else ()
+    lines = [LogLine(at=None, stream="stdout", text=text) for text in (*logs, *complaint)]
     return gather(seen(*probes, sight=sight), found, lines, (), missing)
 
 

@@ -67,3 +67,30 @@ def test_a_detached_container_is_attached_live_under_its_aliases(
     assert {"api", "victim"} <= set(attached["Aliases"])
     assert stage.life() == life, "it was restarted"
     assert len(stage.acts()) == len(acts) + 1
+
+
+@pytest.mark.parametrize("restart", ["no", "always"])
+def test_a_crash_loop_by_a_bad_environment_is_not_restarted_and_says_what_to_change(
+    docker_stage: Callable[..., DockerStage], restart: str
+) -> None:
+    stage = docker_stage(restart_policy={"Name": restart})
+    stage.declare(actions={"restart": {}, "start": {}})
+    operator = stage.operator()
+    before = last_number(operator.wait_until_quiet())
+    acts = stage.acts()
+    stage.chaos("break", "badenv")
+    try:
+        seen = operator.wait_for(
+            lambda seen: seen["incident"] and seen["incident"]["phase"] == "Escalated" and seen["incident"]["report"],
+            "an escalated incident",
+            within_s=90,
+        )
+        assert stage.acts() == acts, "it was started or restarted"
+        why = operator.why(seen["incident"]["id"])
+        assert "BadConfig" in why
+        assert "mend the value of the environment variable VICTIM_BIND" in why
+        assert "broken" not in condition(seen, "Stalled")["message"], "the value was shown"
+    finally:
+        stage.chaos("fix")
+    operator.wait_until_healed(after=before)
+    assert stage.acts() == acts

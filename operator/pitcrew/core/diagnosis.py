@@ -22,6 +22,7 @@ class Cause(StrEnum):
     NOT_STARTED = "NotStarted"
     START_FAILED = "StartFailed"
     CRASH_LOOP = "CrashLoop"
+    BAD_CONFIG = "BadConfig"
     PAUSED = "Paused"
     NETWORK_DETACHED = "NetworkDetached"
     TARGET_MISSING = "TargetMissing"
@@ -89,6 +90,18 @@ RULES: tuple[DiagnosisRule, ...] = (
         signals=(fact("deviation", "RestartLoop"),),
         confidence=96,
         summary="it dies again and again by itself; another restart changes nothing",
+    ),
+    DiagnosisRule(
+        cause=Cause.BAD_CONFIG,
+        signals=(fact("deviation", "RestartLoop"), fact("env.blamed")),
+        confidence=97,
+        summary="it dies again and again, and its log names an environment variable",
+    ),
+    DiagnosisRule(
+        cause=Cause.BAD_CONFIG,
+        signals=(fact("deviation", "NotRunning"), fact("died.young"), fact("env.blamed")),
+        confidence=95,
+        summary="it died right after its start, and its log names an environment variable",
     ),
     DiagnosisRule(
         cause=Cause.START_FAILED,

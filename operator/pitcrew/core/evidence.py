@@ -8,6 +8,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 from pitcrew.core.deviation import Deviation, DeviationKind
@@ -38,6 +39,13 @@ LOG_BYTES_MAX = 4 << 20
 LOG_LINES_MAX = 10_000
 """Lines looked at, the last ones, since they tell of the failure; whoever reads a log caps it first."""
 
+LINE_CHARS_MAX = 4096
+"""Characters of one line that are searched for names."""
+BLAMED_MAX = 5
+"""Environment variables named at most; more are no longer a lead."""
+YOUNG_S = 10
+"""Seconds of life below which a target died young: it did not get as far as its work."""
+
 Value = str | int | bool
 
 
@@ -65,7 +73,7 @@ class Evidence:
 def gather(
     seen: Observation,
     found: Sequence[Deviation],
-    logs: Iterable[LogLine],
+    logs: Sequence[LogLine],
     events: Sequence[RuntimeEvent],
     missing: Sequence[str] = (),
     processes: Sequence[str] = (),
@@ -75,6 +83,7 @@ def gather(
         *_runtime_items(seen),
         *_probe_items(seen, found),
         *_log_items(logs),
+        *_blamed_items(seen, logs),
         *_event_items(events),
         *(_fact(Source.RUNTIME, "process", line, f"process: {line}") for line in processes[:PROCESSES_MAX]),
         *(_fact(Source.RUNTIME, "missing", part, f"could not be gathered: {part}") for part in missing),
@@ -133,6 +142,8 @@ def _state_items(facts: RuntimeFacts) -> list[_Item]:
         ]
         if facts.exit_code is not None:
             pairs.append(("exit.code", facts.exit_code, f"exit code {facts.exit_code}"))
+    if _died_young(facts):
+        pairs.append(("died.young", True, f"its last run ended within {YOUNG_S} s of its start"))
     if facts.oom_killed:
         pairs.append(("oom.killed", True, "the kernel killed its main process for memory"))
     if facts.error:
@@ -147,6 +158,12 @@ def _state_items(facts: RuntimeFacts) -> list[_Item]:
             ("engine.streak", own.failing_streak, f"own health check failed {own.failing_streak} times: {own.output}")
         )
     return [_fact(Source.RUNTIME, *pair) for pair in pairs]
+
+
+def _died_young(facts: RuntimeFacts) -> bool:
+    if facts.running or not facts.started_at or not facts.finished_at or facts.exit_code == 0:
+        return False
+    return timedelta() <= facts.finished_at - facts.started_at < timedelta(seconds=YOUNG_S)
 
 
 _WITNESS = {DeviationKind.PROBE_FAILING: Source.PROBE, DeviationKind.FLAPPING: Source.PROBE}
@@ -172,6 +189,21 @@ def _probe_items(seen: Observation, found: Sequence[Deviation]) -> list[_Item]:
     return items
 
 
+def _blamed_items(seen: Observation, logs: Sequence[LogLine]) -> list[_Item]:
+    """Environment variables of the target that a complaint in its log names. Names only; a value may be a secret."""
+    if not isinstance(seen.sight, RuntimeFacts):
+        return []
+    last = [
+        line.text[:LINE_CHARS_MAX] for line in logs[-LOG_LINES_MAX:] if _ALARMING.search(line.text[:LINE_CHARS_MAX])
+    ]
+    words = {word for line in last for word in _ENV_WORD.findall(line)}
+    blamed = [name for name in seen.sight.env_names if name in words]
+    return [
+        _fact(Source.LOG, "env.blamed", name, f"the log complains and names the environment variable {name}")
+        for name in blamed[:BLAMED_MAX]
+    ]
+
+
 def _event_items(events: Sequence[RuntimeEvent]) -> list[_Item]:
     return [
         _fact(Source.EVENT, "event", str(event.kind), f"{event.at:%H:%M:%S} {event.kind} {event.detail}".rstrip())
@@ -186,6 +218,7 @@ _MASKS = (
     (re.compile(r"\b0x[0-9a-fA-F]+\b|\b(?=[0-9a-f]*\d)[0-9a-f]{12,}\b"), "<hex>"),
     (re.compile(r"(?<!\w)[-+]?\d+(?:\.\d+)?(?=\b|[a-z]{1,2}\b)"), "<n>"),
 )
+_ENV_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,127}")
 _ALARMING = re.compile(
     r"(?<![.\w])(?:error|fail|fatal|exception|traceback|panic|critical|unhealthy|refused|denied|killed|timeout)", re.I
 )

@@ -115,7 +115,7 @@ def propose(
         return NoRemedy(reasons=(f"no runbook treats {leading.cause} with this evidence",), ask="decide what to do")
     if not isinstance(sight, RuntimeFacts):
         unseen = "the target does not exist" if isinstance(sight, Absent) else "the target cannot be seen"
-        return NoRemedy(reasons=(unseen,), ask=matches[0].runbook.head.ask)
+        return NoRemedy(reasons=(unseen,), ask=_ask(matches[0], evidence))
     reasons: list[str] = []
     for match in matches:
         for remedy in match.runbook.head.remedies:
@@ -127,8 +127,17 @@ def propose(
             return _proposal(bound, remedy, match, leading)
     return NoRemedy(
         reasons=tuple(reasons) or (f"runbook {matches[0].runbook.head.id} has no remedy that a machine may try",),
-        ask=matches[0].runbook.head.ask,
+        ask=_ask(matches[0], evidence),
     )
+
+
+def _ask(match: Match, evidence: Sequence[Evidence]) -> str:
+    """What a person is asked, with the values of the facts that the runbook names in braces."""
+    ask = match.runbook.head.ask
+    for key in ("env.blamed",):
+        named = ", ".join(str(item.value) for item in evidence if item.key == key)
+        ask = ask.replace(f"{{{key}}}", named or "unknown")
+    return ask
 
 
 def _proposal(action: Action, remedy: Remedy, match: Match, leading: Diagnosis) -> Proposal:

@@ -17,6 +17,8 @@ FACTS: tuple[str, ...] = (
     "stopped.by",
     "ever.started",
     "exit.code",
+    "died.young",
+    "env.blamed",
     "oom.killed",
     "start.error",
     "suspended",
