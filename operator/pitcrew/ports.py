@@ -16,7 +16,7 @@ from pitcrew.core.permit import Permit, PermitRefused
 from pitcrew.core.policy import Case, CompiledRule, Guardrails, Unread, Verdict
 from pitcrew.core.proposal import Plan
 from pitcrew.core.record import Entry, Head, Instant, Record
-from pitcrew.core.resource import HealthyService, HttpGet, RemediationPolicy, Rule, ServiceKey, TargetKind
+from pitcrew.core.resource import HealthyService, HttpGet, RemediationPolicy, Rule, ServiceKey, TargetKind, TcpSocket
 from pitcrew.core.runbook import Runbook
 
 
@@ -150,6 +150,9 @@ class HttpProber(Protocol):
         A refused, reset, timed-out, malformed or non-2xx/3xx answer is a Failure; our DNS, descriptors and routes are
         Unknown. The detail is bounded, redacted and printable; the body is capped and never echoed beyond 256 bytes.
         """
+
+    async def connect(self, name: str, tcp: TcpSocket, *, address: str | None, timeout_s: float) -> ProbeResult:
+        """One connection, opened and closed at once; that it is taken is a Success. The rest is as in `get`."""
 
 
 class Clock(Protocol):

@@ -93,6 +93,8 @@ FAULTS: dict[str, tuple[Sight, tuple[ProbeResult, ...], DeviationKind | None, Ca
     ),
     "19 network detached": (facts(desired=(GONE,)), (answer(GOOD),), K.NETWORK_DETACHED, Cause.NETWORK_DETACHED),
     "19 alias lost": (facts(desired=(UNNAMED,)), (answer(GOOD),), K.NETWORK_DETACHED, Cause.NETWORK_DETACHED),
+    "10 latency": (facts(), (answer(GOOD),), K.LATENCY_HIGH, Cause.LATENCY),
+    "11 error rate": (facts(), (answer(GOOD),), K.ERROR_RATIO_HIGH, Cause.ERROR_RATE),
     "16 paused": (facts(S.PAUSED), (answer(UNKNOWN, reason=R.NOT_RUNNING),), K.PAUSED, Cause.PAUSED),
     "17 stopped, nobody knows by whom": (facts(S.EXITED, exit_code=143), (), K.NOT_RUNNING, Cause.STOPPED_BY_SOMEONE),
     "18 killed, comes back by itself": (facts(S.RUNNING), (answer(GOOD),), None, Cause.UNKNOWN),

@@ -108,8 +108,8 @@ def test_a_check_that_cannot_run_is_an_item_of_its_own() -> None:
 def test_a_deviation_names_its_witness(kind: DeviationKind) -> None:
     found = gather(seen(), (Deviation(kind=kind),), (), ())
     [item] = [item for item in found if item.key == "deviation"]
-    by_probes = kind in (DeviationKind.PROBE_FAILING, DeviationKind.FLAPPING)
-    assert item.source is (Source.PROBE if by_probes else Source.RUNTIME)
+    by_runtime = ("NotRunning", "Paused", "RestartLoop", "Missing", "NetworkDetached")
+    assert item.source is (Source.RUNTIME if kind in by_runtime else Source.PROBE)
 
 
 def test_what_could_not_be_gathered_is_said() -> None:

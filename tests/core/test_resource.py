@@ -118,8 +118,11 @@ REFUSED: dict[str, tuple[dict[str, object], str]] = {
     "unknown field": ({"probe": []}, "Extra inputs are not permitted"),
     "unknown action": ({"remediation": {"actions": {"deleteVolume": {}}}}, "Extra inputs are not permitted"),
     "python's name of a field": ({"policy": {"auto_up_to": "Low"}}, "Extra inputs are not permitted"),
-    "no probe kind": ({"probes": [{"periodSeconds": 3}]}, "exactly one of httpGet, exec, dockerHealth"),
-    "two probe kinds": ({"probes": [{**PROBE, "dockerHealth": {}}]}, "exactly one of httpGet, exec, dockerHealth"),
+    "no probe kind": ({"probes": [{"periodSeconds": 3}]}, "exactly one of httpGet, tcpSocket, exec, dockerHealth"),
+    "two probe kinds": (
+        {"probes": [{**PROBE, "dockerHealth": {}}]},
+        "exactly one of httpGet, tcpSocket, exec, dockerHealth",
+    ),
     "two probes of one name": ({"probes": [{**PROBE, "name": "a"}, {**PROBE, "name": "a"}]}, "a name of its own"),
     "a name like a default one": ({"probes": [PROBE, {**PROBE, "name": "httpget-0"}]}, "a name of its own"),
     "dockerHealth on a process": ({"target": PROCESS, "probes": [{"dockerHealth": {}}]}, "needs spec.target.docker"),

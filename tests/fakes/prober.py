@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from pitcrew.adapters.prober.addresses import forbidden, literal
 from pitcrew.core.observation import Outcome, ProbeReason, ProbeResult
-from pitcrew.core.resource import HttpGet
+from pitcrew.core.resource import HttpGet, TcpSocket
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +64,20 @@ class FakeProber:
             latency_ms=1 if said.status else None,
         )
 
-    def _say(self, http_get: HttpGet, address: str | None) -> Said:
+    async def connect(self, name: str, tcp: TcpSocket, *, address: str | None, timeout_s: float) -> ProbeResult:
+        """See `pitcrew.ports.HttpProber`; whatever answers takes connections."""
+        said = self._say(tcp, address)
+        taken = said.status is not None
+        return ProbeResult(
+            probe=name,
+            at=datetime.now(UTC),
+            outcome=Outcome.SUCCESS if taken else said.outcome,
+            reason=ProbeReason.OK if taken else said.reason,
+            detail=said.detail,
+            latency_ms=1 if taken else None,
+        )
+
+    def _say(self, http_get: HttpGet | TcpSocket, address: str | None) -> Said:
         host = http_get.host or address
         if not host:
             return NO_ADDRESS
@@ -72,6 +85,6 @@ class FakeProber:
         found = literal(host)
         if found is not None and (kind := forbidden(found, loopback_allowed=loopback_allowed)):
             return Said(outcome=Outcome.UNKNOWN, reason=ProbeReason.ADDRESS_FORBIDDEN, detail=f"{host} is {kind}")
-        self.asked.append((host, http_get.port, http_get.path))
+        self.asked.append((host, http_get.port, getattr(http_get, "path", "")))
         lines = self._script.get((host, http_get.port), [REFUSED])
         return lines.pop(0) if len(lines) > 1 else lines[0]

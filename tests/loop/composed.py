@@ -27,7 +27,7 @@ from pitcrew.core.incident import (
 )
 from pitcrew.core.observation import ProbeResult, RuntimeState
 from pitcrew.core.record import Entry, Record
-from pitcrew.core.resource import HealthyService, HttpGet, ServiceKey
+from pitcrew.core.resource import HealthyService, HttpGet, ServiceKey, TcpSocket
 from pitcrew.official.key import signing_key
 from pitcrew.ports import Actuator, ReportSink, Runtime, StatusSink, Witness
 from pitcrew.settings import Settings
@@ -88,6 +88,11 @@ class VictimProber:
             detail=said.detail,
             status=said.status,
         )
+
+    async def connect(self, name: str, tcp: TcpSocket, *, address: str | None, timeout_s: float) -> ProbeResult:
+        """See `pitcrew.ports.HttpProber`."""
+        asked = HttpGet.model_validate({"port": tcp.port})
+        return await self.get(name, asked, address=address, timeout_s=timeout_s)
 
     def answer(self, target: FakeTarget) -> Said:
         """What a target says now."""

@@ -20,8 +20,9 @@ import pytest
 from pitcrew.adapters.prober.addresses import forbidden
 from pitcrew.adapters.prober.http import DETAIL_BYTES_MAX, KubeletHttpProber
 from pitcrew.core.observation import Outcome, ProbeReason, ProbeResult
-from pitcrew.core.resource import HttpGet
+from pitcrew.core.resource import HttpGet, TcpSocket
 from pitcrew.ports import HttpProber
+from tests.fakes import prober as fakes
 from tests.fakes.prober import GARBAGE, OK, RESET, SILENT, FakeProber, Said, status
 
 TIMEOUT_S = 0.4
@@ -465,7 +466,7 @@ def test_a_loop_of_ours_that_stood_still_says_nothing_about_the_service() -> Non
 EXHAUSTED = """
 import asyncio, os, resource, socket, sys
 from pitcrew.adapters.prober.http import KubeletHttpProber
-from pitcrew.core.resource import HttpGet
+from pitcrew.core.resource import HttpGet, TcpSocket
 
 async def main():
     prober = KubeletHttpProber(loopback_allowed=True)
@@ -542,5 +543,41 @@ def test_a_probe_that_is_cancelled_closes_its_connection() -> None:
             with suppress(asyncio.CancelledError):
                 await asking
             await closed(port)
+
+    run(test())
+
+
+# Connections
+
+
+@pytest.mark.parametrize("real", [True, False], ids=["real", "fake"])
+def test_a_port_that_takes_connections_is_a_success_and_a_closed_one_a_refusal(real: bool) -> None:
+    async def test() -> None:
+        server = await asyncio.start_server(says(), "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        fake = FakeProber()
+        fake.script("127.0.0.1", port, OK)
+        prober: HttpProber = KubeletHttpProber(loopback_allowed=True) if real else fake
+        tcp = TcpSocket(port=port)
+        taken = await prober.connect("tcp-0", tcp, address="127.0.0.1", timeout_s=PATIENT_S)
+        assert (taken.outcome, taken.reason) == (Outcome.SUCCESS, ProbeReason.OK)
+        assert taken.latency_ms is not None
+        server.close()
+        await server.wait_closed()
+        fake.script("127.0.0.1", port, fakes.REFUSED)
+        refused = await prober.connect("tcp-0", tcp, address="127.0.0.1", timeout_s=PATIENT_S)
+        assert (refused.outcome, refused.reason) == (Outcome.FAILURE, ProbeReason.REFUSED)
+
+    run(test())
+
+
+@pytest.mark.parametrize("prober", [KubeletHttpProber(loopback_allowed=False), FakeProber(loopback_allowed=False)])
+def test_a_connection_goes_where_http_may_go_and_without_an_address_nowhere(prober: HttpProber) -> None:
+    async def test() -> None:
+        for host in ("169.254.169.254", "127.0.0.1", "0.0.0.0"):
+            result = await prober.connect("t", TcpSocket(port=1, host=host), address=None, timeout_s=PATIENT_S)
+            assert (result.outcome, result.reason) == (Outcome.UNKNOWN, ProbeReason.ADDRESS_FORBIDDEN)
+        nowhere = await prober.connect("t", TcpSocket(port=1), address=None, timeout_s=PATIENT_S)
+        assert nowhere.reason is ProbeReason.NO_ADDRESS
 
     run(test())

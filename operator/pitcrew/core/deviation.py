@@ -22,7 +22,7 @@ from pitcrew.core.observation import (
     Sight,
     StoppedBy,
 )
-from pitcrew.core.resource import HealthyService, Level, Probe, TargetKind
+from pitcrew.core.resource import ANSWERS_MAX, HealthyService, Level, Probe, TargetKind
 from pitcrew.core.untrusted import clean
 
 CONFIRM_INTERVAL_S = 1
@@ -59,6 +59,8 @@ class DeviationKind(StrEnum):
     MISSING = "Missing"
     NETWORK_DETACHED = "NetworkDetached"
     FLAPPING = "Flapping"
+    LATENCY_HIGH = "LatencyHigh"
+    ERROR_RATIO_HIGH = "ErrorRatioHigh"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
@@ -83,6 +85,15 @@ class Health(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Told:
+    """One answer as the objectives count it: when, whether it was good, and whether it took too long."""
+
+    at: datetime
+    good: bool
+    slow: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Track:
     """What is remembered of one probe; `failing` is None until a threshold was reached for the first time in this run.
 
@@ -97,6 +108,25 @@ class Track:
     last: ProbeResult | None = None
     failed_since: datetime | None = None
     changed_at: tuple[datetime, ...] = ()
+    answers: tuple[Told, ...] = ()
+    objective: Probe | None = None
+
+    def missed(self, now: datetime) -> tuple[DeviationKind, ...]:
+        """Which objectives the answers of the window miss; none below the minimum volume."""
+        probe = self.objective
+        if probe is None:
+            return ()
+        since = now - timedelta(seconds=probe.objective_window)
+        told = [answer for answer in self.answers if answer.at > since]
+        if len(told) < probe.minimum_volume:
+            return ()
+        slow, bad = sum(answer.slow for answer in told), sum(not answer.good for answer in told)
+        missed = []
+        if probe.max_latency is not None and 2 * slow > len(told):
+            missed.append(DeviationKind.LATENCY_HIGH)
+        if probe.max_error_ratio is not None and 100 * bad > probe.max_error_ratio * len(told):
+            missed.append(DeviationKind.ERROR_RATIO_HIGH)
+        return tuple(missed)
 
     def flapping(self, now: datetime) -> bool:
         """Whether it swings between good and failing faster than anyone should act on."""
@@ -135,9 +165,23 @@ def _of_this_run(track: Track, sight: Sight) -> Track:
     return Track(instance=sight.instance, last=track.last, changed_at=track.changed_at)
 
 
+def _counted(track: Track, probe: Probe, result: ProbeResult) -> Track:
+    """The answers of the window; what is Unknown is no answer (S5)."""
+    if not probe.has_objective:
+        return replace(track, answers=(), objective=None)
+    since = result.at - timedelta(seconds=probe.objective_window)
+    slow = result.reason is ProbeReason.TIMEOUT or (
+        probe.max_latency is not None and result.latency_ms is not None and result.latency_ms > probe.max_latency
+    )
+    told = Told(at=result.at, good=result.outcome is Outcome.SUCCESS, slow=slow)
+    kept = [answer for answer in track.answers if answer.at > since]
+    return replace(track, answers=(*kept, told)[-ANSWERS_MAX:], objective=probe)
+
+
 def _moved(track: Track, probe: Probe, result: ProbeResult, seen: Observation) -> Track:
     if result.outcome is Outcome.UNKNOWN or (result.outcome is Outcome.FAILURE and _too_early(probe, seen)):
         return replace(track, last=result)
+    track = _counted(track, probe, result)
     if result.outcome is Outcome.SUCCESS:
         good = track.successes + 1
         still_failing = track.failing is True and good < probe.success_threshold
@@ -232,6 +276,7 @@ def deviations(watch: Watch, now: datetime) -> tuple[Deviation, ...]:
                 found.append(Deviation(kind=DeviationKind.FLAPPING, probe=name))
             elif track.failing:
                 found.append(Deviation(kind=DeviationKind.PROBE_FAILING, probe=name))
+            found += [Deviation(kind=kind, probe=name) for kind in track.missed(now)]
     return tuple(sorted(found))
 
 

@@ -31,6 +31,8 @@ class Cause(StrEnum):
     SERVICE_ERRORS = "ServiceErrors"
     CHECK_BROKEN = "CheckBroken"
     FLAPPING = "Flapping"
+    LATENCY = "Latency"
+    ERROR_RATE = "ErrorRate"
 
 
 class Diagnoser(StrEnum):
@@ -162,6 +164,18 @@ RULES: tuple[DiagnosisRule, ...] = (
         signals=(fact("deviation", "Flapping"),),
         confidence=80,
         summary="it swings between good and failing; acting on it would add to the swings",
+    ),
+    DiagnosisRule(
+        cause=Cause.LATENCY,
+        signals=(_RUNNING, fact("deviation", "LatencyHigh")),
+        confidence=80,
+        summary="more than half of its answers take longer than its objective",
+    ),
+    DiagnosisRule(
+        cause=Cause.ERROR_RATE,
+        signals=(_RUNNING, fact("deviation", "ErrorRatioHigh")),
+        confidence=80,
+        summary="a larger share of its answers are errors than its objective allows",
     ),
     DiagnosisRule(
         cause=Cause.NOT_ANSWERING,

@@ -166,7 +166,13 @@ def _died_young(facts: RuntimeFacts) -> bool:
     return timedelta() <= facts.finished_at - facts.started_at < timedelta(seconds=YOUNG_S)
 
 
-_WITNESS = {DeviationKind.PROBE_FAILING: Source.PROBE, DeviationKind.FLAPPING: Source.PROBE}
+_BY_PROBES = (
+    DeviationKind.PROBE_FAILING,
+    DeviationKind.FLAPPING,
+    DeviationKind.LATENCY_HIGH,
+    DeviationKind.ERROR_RATIO_HIGH,
+)
+_WITNESS = dict.fromkeys(_BY_PROBES, Source.PROBE)
 
 
 def _probe_items(seen: Observation, found: Sequence[Deviation]) -> list[_Item]:

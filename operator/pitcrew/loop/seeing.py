@@ -33,6 +33,9 @@ async def _probe(crew: Crew, service: HealthyService, name: str, probe: Probe, s
     if probe.http_get:
         timeout_s = float(probe.timeout_seconds)
         return await crew.prober.get(name, probe.http_get, address=sight.address, timeout_s=timeout_s)
+    if probe.tcp_socket:
+        timeout_s = float(probe.timeout_seconds)
+        return await crew.prober.connect(name, probe.tcp_socket, address=sight.address, timeout_s=timeout_s)
     if probe.exec:
         return await _exec(crew, service, name, probe, sight)
     return engine_verdict(name, sight, now)

@@ -26,9 +26,11 @@ from pitcrew.adapters.prober.addresses import Address, forbidden, literal
 from pitcrew.adapters.prober.answer import Answer, Cut, Exchange, Malformed, request
 from pitcrew.adapters.prober.names import ADDRESSES_MAX, Names
 from pitcrew.core.observation import Outcome, ProbeReason, ProbeResult
-from pitcrew.core.resource import HttpGet
+from pitcrew.core.resource import HttpGet, TcpSocket
 from pitcrew.core.untrusted import clean
 
+Place = HttpGet | TcpSocket
+"""What is asked: a port, and over it HTTP or nothing but a connection."""
 DETAIL_BYTES_MAX = 512
 ECHO_BYTES_MAX = 256
 STALL_S_MAX = 0.5
@@ -62,6 +64,12 @@ def _silent(detail: str) -> Finding:
     return _failure(ProbeReason.TIMEOUT, detail)
 
 
+def _taken(place: str, *, latency_ms: int) -> Finding:
+    return Finding(
+        outcome=Outcome.SUCCESS, reason=ProbeReason.OK, detail=f"{place} takes connections", latency_ms=latency_ms
+    )
+
+
 def _utc_now() -> datetime:
     return datetime.now(UTC)
 
@@ -81,9 +89,16 @@ class KubeletHttpProber:
 
     async def get(self, name: str, http_get: HttpGet, *, address: str | None, timeout_s: float) -> ProbeResult:
         """See `pitcrew.ports.HttpProber`."""
+        return await self._probed(name, http_get, address, timeout_s)
+
+    async def connect(self, name: str, tcp: TcpSocket, *, address: str | None, timeout_s: float) -> ProbeResult:
+        """See `pitcrew.ports.HttpProber`."""
+        return await self._probed(name, tcp, address, timeout_s)
+
+    async def _probed(self, name: str, place: Place, address: str | None, timeout_s: float) -> ProbeResult:
         at = self._now()
         began = asyncio.get_running_loop().time()
-        finding = await self._find(http_get, address, began + timeout_s)
+        finding = await self._find(place, address, began + timeout_s)
         late_s = asyncio.get_running_loop().time() - began - timeout_s
         if finding.reason is ProbeReason.TIMEOUT and late_s > STALL_S_MAX:
             finding = _unknown(ProbeReason.OUR_LIMITS, f"our own loop stood still {late_s:.1f} s beyond the deadline")
@@ -97,8 +112,8 @@ class KubeletHttpProber:
             latency_ms=finding.latency_ms,
         )
 
-    async def _find(self, http_get: HttpGet, address: str | None, deadline_at: float) -> Finding:
-        host = http_get.host or address
+    async def _find(self, asked: Place, address: str | None, deadline_at: float) -> Finding:
+        host = asked.host or address
         if not host:
             return _unknown(ProbeReason.NO_ADDRESS, "the target has no address, and the probe names no host")
         try:
@@ -112,23 +127,26 @@ class KubeletHttpProber:
             return _unknown(ProbeReason.OUR_LIMITS, str(error))
         if not addresses:
             return _unknown(ProbeReason.NAME_NOT_RESOLVED, f"{host}: the name has no address")
-        loopback_allowed = self._loopback_allowed or http_get.host is None
+        loopback_allowed = self._loopback_allowed or asked.host is None
         for one in addresses:
             if kind := forbidden(one, loopback_allowed=loopback_allowed):
                 return _unknown(ProbeReason.ADDRESS_FORBIDDEN, f"{host}: {one} is {kind}, where probes do not go")
-        return await self._try_each(http_get, host, addresses, deadline_at)
+        return await self._try_each(asked, host, addresses, deadline_at)
 
-    async def _try_each(
-        self, http_get: HttpGet, host: str, addresses: Sequence[Address], deadline_at: float
-    ) -> Finding:
+    async def _try_each(self, asked: Place, host: str, addresses: Sequence[Address], deadline_at: float) -> Finding:
         """The first address that takes the connection answers for the service; each gets its share of the time left."""
         loop = asyncio.get_running_loop()
         findings: list[Finding] = []
         for place, one in enumerate(addresses):
             share_s = (deadline_at - loop.time()) / (len(addresses) - place)
-            connected = await self._connect(one, http_get.port, loop.time() + share_s)
-            if isinstance(connected, socket.socket):
-                return await self._ask(connected, http_get, host, deadline_at)
+            began = loop.time()
+            connected = await self._connect(one, asked.port, began + share_s)
+            if isinstance(connected, socket.socket) and isinstance(asked, TcpSocket):
+                connected.close()
+                return _taken(f"{one} port {asked.port}", latency_ms=int((loop.time() - began) * 1000))
+            if isinstance(connected, socket.socket) and isinstance(asked, HttpGet):
+                return await self._ask(connected, asked, host, deadline_at)
+            assert isinstance(connected, Finding)
             findings.append(connected)
         return _weightiest(findings)
 

@@ -12,14 +12,16 @@ from pitcrew.core.resource.base import (
     FilePath,
     Ladder,
     Level,
+    Milliseconds,
     Model,
+    Percent,
     parse_duration,
     reaches,
     render_duration,
 )
 from pitcrew.core.resource.guardrail import POLICY_KIND, Guardrail, PolicyMetadata, RemediationPolicy, Selector
 from pitcrew.core.resource.policy import Approvers, Budget, Mode, Policy, Rule, RuleEffect, UserName
-from pitcrew.core.resource.probe import DockerHealth, ExecProbe, Header, HttpGet, Probe
+from pitcrew.core.resource.probe import ANSWERS_MAX, DockerHealth, ExecProbe, Header, HttpGet, Probe, TcpSocket
 from pitcrew.core.resource.remediation import (
     Actions,
     ConnectNetworkAction,
@@ -43,6 +45,7 @@ from pitcrew.core.resource.service import (
 from pitcrew.core.resource.target import DockerTarget, ProcessTarget, Target, TargetKind
 
 __all__ = [
+    "ANSWERS_MAX",
     "API_VERSION",
     "KIND",
     "POLICY_KIND",
@@ -67,9 +70,11 @@ __all__ = [
     "Ladder",
     "Level",
     "Metadata",
+    "Milliseconds",
     "Mode",
     "Model",
     "NetworkName",
+    "Percent",
     "Policy",
     "PolicyMetadata",
     "Probe",
@@ -87,6 +92,7 @@ __all__ = [
     "Suspend",
     "Target",
     "TargetKind",
+    "TcpSocket",
     "UnpauseAction",
     "UserName",
     "parse_duration",

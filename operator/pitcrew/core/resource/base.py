@@ -4,7 +4,7 @@ import re
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, StringConstraints, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 
@@ -63,6 +63,36 @@ Duration = Annotated[
     PlainSerializer(render_duration, return_type=str),
     WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,6}(s|m|h)$"}),
 ]
+
+
+def _milliseconds(value: object) -> object:
+    if isinstance(value, str) and (match := re.fullmatch(r"([0-9]{1,6})(ms|s)", value)):
+        return int(match[1]) * (1000 if match[2] == "s" else 1)
+    raise ValueError("a latency is digits and a unit: 500ms or 2s")
+
+
+def _percent(value: object) -> object:
+    if isinstance(value, str) and (match := re.fullmatch(r"([0-9]{1,3})%", value)):
+        return int(match[1])
+    raise ValueError("a ratio is digits and a percent sign: 5%")
+
+
+Milliseconds = Annotated[
+    int,
+    Field(ge=1, le=300_000),
+    BeforeValidator(_milliseconds),
+    PlainSerializer(lambda value: f"{value}ms", return_type=str),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,6}(ms|s)$"}),
+]
+"""A latency in whole milliseconds, `500ms` or `2s` on the wire."""
+Percent = Annotated[
+    int,
+    Field(ge=0, le=99),
+    BeforeValidator(_percent),
+    PlainSerializer(lambda value: f"{value}%", return_type=str),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,2}%$"}),
+]
+"""A share in whole percent, `5%` on the wire."""
 DnsName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
 Argument = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=r"^[^\x00]*$")]
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]

@@ -4,7 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from pitcrew.core.resource.base import Argument, DnsName, Model
+from pitcrew.core.resource.base import Argument, DnsName, Duration, Milliseconds, Model, Percent
+
+ANSWERS_MAX = 1000
+"""Answers of one probe that are remembered for its objectives."""
 
 
 class Header(Model):
@@ -38,6 +41,15 @@ class ExecProbe(Model):
     """The argument list; no shell is involved."""
 
 
+class TcpSocket(Model):
+    """A connection; that it is taken is success."""
+
+    port: Annotated[int, Field(strict=True, ge=1, le=65535)]
+    """Port of the target."""
+    host: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:_-]{1,253}$")] | None = None
+    """Host to connect to; default: the target's own address, with the rules of `httpGet.host`."""
+
+
 class DockerHealth(Model):
     """The container's own HEALTHCHECK, read by the rules of the engine."""
 
@@ -51,6 +63,8 @@ class Probe(Model):
     """Ask over HTTP."""
     exec: ExecProbe | None = None
     """Run a command inside the target."""
+    tcp_socket: TcpSocket | None = None
+    """Open a connection."""
     docker_health: DockerHealth | None = None
     """Read the container's own HEALTHCHECK; only for docker targets."""
     period_seconds: Annotated[int, Field(strict=True, ge=1, le=3600)] = 10
@@ -64,13 +78,45 @@ class Probe(Model):
     initial_delay_seconds: Annotated[int, Field(strict=True, ge=0, le=3600)] = 0
     """Seconds after a start of the target in which failures do not count; default 0."""
 
+    max_latency: Milliseconds | None = None
+    """Objective: over the window more than half of the answers must come within this time, such as `500ms`; a timeout
+    counts as slow. For httpGet and tcpSocket."""
+    max_error_ratio: Percent | None = None
+    """Objective: over the window at most this share of the answers may be failures, such as `5%`."""
+    objective_window: Annotated[Duration, Field(ge=10, le=3600, validate_default=False)] = 60
+    """The window of both objectives, such as `1m`; default 1m."""
+    minimum_volume: Annotated[int, Field(strict=True, ge=2, le=1000)] = 10
+    """Answers in the window below which an objective says nothing; default 10."""
+
     @model_validator(mode="after")
     def _exactly_one(self) -> "Probe":
-        if sum(kind is not None for kind in (self.http_get, self.exec, self.docker_health)) != 1:
-            raise ValueError("name exactly one of httpGet, exec, dockerHealth")
+        if sum(kind is not None for kind in (self.http_get, self.exec, self.tcp_socket, self.docker_health)) != 1:
+            raise ValueError("name exactly one of httpGet, tcpSocket, exec, dockerHealth")
         return self
+
+    @model_validator(mode="after")
+    def _objectives_can_be_told(self) -> "Probe":
+        if self.max_latency is not None and not (self.http_get or self.tcp_socket):
+            raise ValueError("maxLatency goes with httpGet and tcpSocket")
+        if not self.has_objective:
+            return self
+        asked = self.objective_window // self.period_seconds
+        if asked < self.minimum_volume:
+            raise ValueError(
+                f"objectiveWindow sees {asked} answers at this periodSeconds, and minimumVolume wants "
+                f"{self.minimum_volume}; make the window longer or the period shorter"
+            )
+        if asked > ANSWERS_MAX:
+            raise ValueError(f"objectiveWindow would hold {asked} answers, {ANSWERS_MAX} are the most; make it shorter")
+        return self
+
+    @property
+    def has_objective(self) -> bool:
+        """Whether answers are counted over a window."""
+        return self.max_latency is not None or self.max_error_ratio is not None
 
     @property
     def kind(self) -> str:
         """Name of the kind in lower case, for default names."""
-        return "httpget" if self.http_get else "exec" if self.exec else "dockerhealth"
+        names = {"httpget": self.http_get, "tcpsocket": self.tcp_socket, "exec": self.exec}
+        return next((name for name, kind in names.items() if kind is not None), "dockerhealth")
