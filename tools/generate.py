@@ -1,7 +1,7 @@
 """Pages that are drawn from the code, so that they cannot say anything else: `--write` makes them, `--check` compares.
 
 docs/reference/cli.md, docs/reference/healthyservice.md, docs/reference/remediationpolicy.md,
-docs/reference/settings.md, docs/incident-machine.md
+docs/reference/metrics.md, docs/reference/settings.md, docs/incident-machine.md
 """
 
 import argparse
@@ -15,6 +15,7 @@ import typer.main
 from pydantic import BaseModel
 from typer.testing import CliRunner
 
+from pitcrew.adapters.metrics.catalogue import METRICS
 from pitcrew.core.incident import (
     TRANSITIONS,
     Phase,
@@ -67,6 +68,7 @@ def pages() -> Mapping[str, str]:
         "docs/reference/cli.md": command_line,
         "docs/reference/healthyservice.md": lambda: resource(HealthyService),
         "docs/reference/remediationpolicy.md": lambda: resource(RemediationPolicy),
+        "docs/reference/metrics.md": metrics,
         "docs/reference/settings.md": settings,
         "docs/incident-machine.md": incident_machine,
     }
@@ -234,6 +236,27 @@ def settings() -> str:
 def _setting_default(model: type[BaseModel], name: str) -> str:
     value = model.model_fields[name].default
     return "none" if value is None or value == () else f"`{value}`"
+
+
+# Metrics
+
+
+def metrics() -> str:
+    """Every metric with its kind, labels and meaning."""
+    rows = "".join(
+        f"| `{one.name}` | {one.kind} | {_values(one.labels) or 'none'} | {_cell(one.meaning)} |\n" for one in METRICS
+    )
+    return (
+        "# Metrics\n\n"
+        "`pitcrew run --metrics-addr 127.0.0.1:9464` (`PITCREW_METRICS_ADDR`) shows them at `/metrics`; without it "
+        "nothing listens. There is no authentication and no TLS: leave it on loopback or in a network of your own. "
+        "Counters begin at 0 with each start of PitCrew. Histograms are in seconds. Label values are bounded: beyond "
+        "500 values of one label the rest is counted as `other`.\n\n"
+        f"| Metric | Kind | Labels | Meaning |\n| --- | --- | --- | --- |\n{rows}\n"
+        "A useful alert is on silence: `time() - pitcrew_last_turn_timestamp_seconds > 60`, or the absence of "
+        "`pitcrew_up`. What wakes a person should be `PITCREW_WEBHOOK` (opened, waits for approval, escalated, ended) "
+        "and, for PitCrew itself, `PITCREW_HEARTBEAT_URL`.\n"
+    )
 
 
 # The incident

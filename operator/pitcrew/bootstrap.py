@@ -8,7 +8,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +40,7 @@ from pitcrew.ports import (
     StatusSink,
     StopSwitch,
     TargetLock,
+    Witness,
 )
 from pitcrew.settings import Settings
 
@@ -71,6 +72,7 @@ class World:
     permits: Ledger
     spent: Ledger
     stop: StopSwitch
+    witnesses: tuple[Witness, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +87,7 @@ class Operator:
 
     async def close(self) -> None:
         """Let go of everything; targets stay as they are."""
+        await asyncio.gather(*(witness.close() for witness in self.world.witnesses))
         halves: list[Runtime | Actuator] = [*self.world.runtimes.values(), *self.world.actuators.values()]
         for half in halves:
             await half.close()
@@ -151,7 +154,43 @@ def open_world(settings: Settings) -> World:
         permits=LedgerFile(path=state / "official" / "ledger.jsonl"),
         spent=LedgerFile(path=state / "mechanic" / "spent.jsonl"),
         stop=StopFile(state=state),
+        witnesses=_witnesses(settings, journal, runtimes),
     )
+
+
+def _witnesses(
+    settings: Settings, journal: JournalFiles, runtimes: Mapping[TargetKind, Runtime]
+) -> tuple[Witness, ...]:
+    """Who is told, as the settings say; what is not asked for is not even imported."""
+    found: list[Witness] = []
+    if settings.webhook:
+        from pitcrew.adapters.journal.disk import read_key
+        from pitcrew.adapters.webhook.post import Webhook
+
+        key = read_key(settings.webhook_key, "webhook key") if settings.webhook_key else None
+        found.append(Webhook(settings.webhook, key=key))
+    if settings.heartbeat_url:
+        from pitcrew.adapters.heartbeat.http import Heartbeat
+        from pitcrew.adapters.journal.room import no_room
+
+        def trouble() -> str:
+            return journal.damage or no_room(settings.state.absolute() / "journal")
+
+        every_s = settings.heartbeat_url_interval_s
+        found.append(Heartbeat(settings.heartbeat_url, every_s=every_s, trouble=trouble))
+    if settings.metrics_addr:
+        from pitcrew.adapters.metrics.witness import Metrics
+
+        found.append(Metrics(breakers=_breakers(runtimes), address=settings.metrics_addr))
+    return tuple(found)
+
+
+def _breakers(runtimes: Mapping[TargetKind, Runtime]) -> Mapping[str, Callable[[], str]]:
+    """The circuit breakers that metrics show, by name."""
+    from pitcrew.adapters.runtime.docker.reading import DockerRuntime
+
+    docker = runtimes.get(TargetKind.DOCKER)
+    return {"docker": lambda: str(docker.breaker_state)} if isinstance(docker, DockerRuntime) else {}
 
 
 def _runtimes(
@@ -227,6 +266,7 @@ def assemble(world: World, settings: Settings) -> Operator:
         standing=standing,
         sky=sky,
         halted=lambda: _halted(world),
+        witnesses=world.witnesses,
     )
     ending = asyncio.Event()
     fleet = Fleet(crew, world.manifests, ending)

@@ -2,12 +2,15 @@
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from pitcrew.core.action import Action, Seen, Trace
 from pitcrew.core.approval import Approval, ApprovalRequest, Decision
 from pitcrew.core.conditions import ServiceStatus
-from pitcrew.core.observation import LogLine, ProbeResult, RuntimeEvent, RuntimeFacts, Sight
+from pitcrew.core.event import Event
+from pitcrew.core.incident import Incident
+from pitcrew.core.observation import LogLine, Observation, ProbeResult, RuntimeEvent, RuntimeFacts, Sight
 from pitcrew.core.order import Person
 from pitcrew.core.permit import Permit, PermitRefused
 from pitcrew.core.policy import Case, CompiledRule, Guardrails, Unread, Verdict
@@ -415,3 +418,45 @@ class ManifestSource(Protocol):
 
         Before the first look there is one that cannot be read, so that nothing is done.
         """
+
+
+# Being told
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pulse:
+    """A sign of life of the loop, about once a second, out of the loop itself.
+
+    `quiet_s`: seconds since the service that was looked at longest ago was looked at. `journal_lag_s`: seconds that the
+    oldest record under way has waited to be durable. `unwritten`: why a record could not be kept when it was tried
+    last, empty where none waits. `phases`: open incidents by phase.
+    """
+
+    at: datetime
+    services: int = 0
+    quiet_s: float = 0.0
+    journal_lag_s: float = 0.0
+    unwritten: str = ""
+    phases: Mapping[str, int] = field(default_factory=dict)
+
+
+class Witness(Protocol):
+    """Is told what the loop sees and records, and tells somebody outside. It changes nothing.
+
+    Every call but `close` returns at once: it never waits for a network, a disk or another thread. What cannot be
+    passed on is dropped, counted and said in the log. Only what happens while PitCrew runs is told; nothing is told
+    anew after a restart. All calls come from the loop's own thread.
+    """
+
+    def observed(self, service: HealthyService, seen: Observation) -> None:
+        """One look at a service: its target, and the probes that were due."""
+
+    def recorded(self, event: Event, incident: Incident, at: datetime, took_s: float) -> None:
+        """An event is durable: the event, its incident as it is after it, the record's time, and the seconds that the
+        journal took."""
+
+    def alive(self, pulse: Pulse) -> None:
+        """The loop turns."""
+
+    async def close(self) -> None:
+        """Pass on what is left, for a few seconds at most, and let go of everything; may be called twice."""

@@ -58,6 +58,16 @@ class Settings(BaseModel):
     service may stop PitCrew as well."""
     heartbeat_s: Annotated[int, Field(ge=1, le=3600)] = 30
     """Seconds after which an unchanged status is written again, so that its age tells whether PitCrew lives."""
+    webhook: Annotated[str, Field(max_length=2000)] | None = None
+    """http or https address that is told of incidents that opened, wait for a person, or ended; default: nobody is."""
+    webhook_key: Path | None = None
+    """File with a key of at least 32 bytes, mode 0600, that signs what the webhook is sent; default: not signed."""
+    heartbeat_url: Annotated[str, Field(max_length=2000)] | None = None
+    """http or https address that is asked with GET while PitCrew can work; its silence should wake somebody."""
+    heartbeat_url_interval_s: Annotated[int, Field(ge=5, le=86_400)] = 60
+    """Seconds between two beats to `heartbeat_url`; dead man's switches usually wait for some minutes."""
+    metrics_addr: Annotated[str, Field(max_length=100)] | None = None
+    """HOST:PORT that shows metrics to Prometheus; without a host on loopback only; default: nowhere."""
 
 
 def load(flags: Mapping[str, object], environ: Mapping[str, str] = os.environ) -> Settings:

@@ -74,6 +74,7 @@ class Job(BaseModel):
     kill: Kill | None = None
     bug: Bug = Bug.NONE
     docker_host: str = ""
+    own_user_may_approve: bool = False
 
 
 def killable(job: Job) -> Callable[[Settings], Operator]:
@@ -108,7 +109,12 @@ def live(job: Job) -> int:
     if job.docker_host:
         os.environ["DOCKER_HOST"] = job.docker_host
     settings = Settings(
-        state=job.state, manifests=(job.manifests,), lock_dir=job.locks, look_interval_s=0.5, heartbeat_s=1
+        state=job.state,
+        manifests=(job.manifests,),
+        lock_dir=job.locks,
+        look_interval_s=0.5,
+        heartbeat_s=1,
+        own_user_may_approve=job.own_user_may_approve,
     )
     return embedded.main(settings, build=killable(job))
 

@@ -13,8 +13,10 @@ from pathlib import Path
 from pitcrew.adapters.journal.files import audit
 from pitcrew.adapters.journal.segments import Layout, lines
 from pitcrew.adapters.ledger.files import LedgerFile
+from pitcrew.core.approval import Decision
 from pitcrew.core.event import (
     EVENT_TYPES,
+    Decided,
     Intended,
     Judged,
     Permitted,
@@ -31,6 +33,7 @@ from pitcrew.core.permit import Direction
 from pitcrew.core.policy import Effect
 from pitcrew.core.record import FRAGMENT_SET_ASIDE, Record, parse
 from pitcrew.mechanic.spent import SPENT, End, Uses
+from pitcrew.official.issued import TYPE as PERMIT
 
 
 class Violation(Exception):
@@ -82,7 +85,8 @@ def at_the_end(state: Path, head: str | None, torn: int, witnessed: Counter[str]
     records = _journal(state)
     if (told := sum(record.type == FRAGMENT_SET_ASIDE for record in records)) != torn:
         yield f"{torn} writes of the journal were cut short, and it tells of {told}"
-    issued = {str(record.data["serial"]): record.at for record in LedgerFile(path=_permits(state)).read()}
+    kept = LedgerFile(path=_permits(state)).read()
+    issued = {str(record.data["serial"]): record.at for record in kept if record.type == PERMIT}
     used = LedgerFile(path=state / "mechanic" / "spent.jsonl").read()
     intended = dict(_intents(records))
     yield from _out_of_order(records, issued)
@@ -117,6 +121,8 @@ def _out_of_order(records: Sequence[Record], issued: dict[str, datetime]) -> Ite
                 planned[record.incident] = plan.digest
             case Judged(verdict=verdict) if verdict.effect is Effect.ALLOW:
                 allowed.add(planned[record.incident])
+            case Decided(approval=approval) if approval.decision is Decision.APPROVE:
+                allowed.add(approval.plan_digest)
             case Permitted(permit=permit) | UndoPermitted(permit=permit):
                 permitted.add(permit.serial)
                 if permit.plan_digest not in allowed:

@@ -7,18 +7,22 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from pitcrew.adapters.runtime.process import shim
-from pitcrew.core.record import Record, parse
+from pitcrew.core.errors import Refused, Unavailable
+from pitcrew.core.record import Json, Record, parse
+from pitcrew.entrypoints.cli.orders import ask
 from tests.crash import workload
 from tests.crash.child import Bug, Job
 from tests.crash.nursery import Child
@@ -41,13 +45,14 @@ ANSWER_S = 10.0
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Story:
     """One fault: whether the workload runs, has its flag, is ill for a reason that no remedy reaches, or is tired (ill
-    until it is restarted)."""
+    until it is restarted), and whether its policy asks a person, who approves as soon as there is a question."""
 
     name: str
     running: bool = True
     flagged: bool = False
     sick: bool = False
     tired: bool = False
+    asks: bool = False
 
     def __str__(self) -> str:
         return self.name
@@ -57,8 +62,36 @@ STARTING = Story(name="starting", running=False)
 HEALING = Story(name="healing", flagged=True)
 UNDOING = Story(name="undoing", flagged=True, sick=True)
 RESTARTING = Story(name="restarting", tired=True)
+APPROVING = Story(name="approving", flagged=True, asks=True)
 SECOND = Story(name="second remedy", flagged=True, tired=True)
-STORIES = (STARTING, HEALING, UNDOING, RESTARTING, SECOND)
+STORIES = (STARTING, HEALING, UNDOING, RESTARTING, SECOND, APPROVING)
+
+
+class Approver(threading.Thread):
+    """A person who approves whatever the first incident asks, through the socket, in every life of the operator."""
+
+    def __init__(self, state: Path) -> None:
+        super().__init__(daemon=True)
+        self._state = state
+        self._over = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        while not self._over.wait(PAUSE_S):
+            with suppress(Unavailable, Refused):
+                self._approve()
+
+    def _approve(self) -> None:
+        question = ask(self._state, {"do": "question", "incident": f"{NAME}-1"})
+        assert isinstance(question, dict)
+        if not question["decided"]:
+            about: dict[str, Json] = {"incident": f"{NAME}-1", "plan": question["digest"], "reason": "seen"}
+            ask(self._state, {"do": "decide", "decision": "Approve", **about})
+
+    def close(self) -> None:
+        """Go home."""
+        self._over.set()
+        self.join()
 
 
 class Scene(abc.ABC):
@@ -71,6 +104,7 @@ class Scene(abc.ABC):
         self.said = self.root / "said"
         for path in (self.state, self.root / "manifests"):
             path.mkdir(mode=0o700)
+        self._approver = Approver(self.state) if story.asks else None
 
     def declare(self, target: Mapping[str, object], port: int, flag: str) -> None:
         """Write the manifest; JSON is YAML."""
@@ -86,7 +120,7 @@ class Scene(abc.ABC):
                 "target": target,
                 "probes": [{**probe, "failureThreshold": 1}],
                 "remediation": {"actions": actions, "verifyFor": "1s"},
-                "policy": {"autoUpTo": "High"},
+                "policy": {"autoUpTo": "None" if self.story.asks else "High"},
             },
         }
         (self.root / "manifests" / "victim.yaml").write_text(json.dumps(manifest))
@@ -103,6 +137,7 @@ class Scene(abc.ABC):
             kill=kill,
             bug=bug,
             docker_host=self.docker_host,
+            own_user_may_approve=self.story.asks,
         )
 
     docker_host = ""
@@ -161,6 +196,8 @@ class Scene(abc.ABC):
 
     def close(self) -> None:
         """Remove all of it."""
+        if self._approver:
+            self._approver.close()
         self.remove()
         shutil.rmtree(self.root)
 

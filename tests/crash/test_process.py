@@ -10,7 +10,7 @@ import pytest
 from tests.crash.child import Bug
 from tests.crash.nursery import Nursery
 from tests.crash.points import Kill, Point, Position
-from tests.crash.scenes import HEALING, RESTARTING, SECOND, STARTING, STORIES, UNDOING, ProcessScene, Story
+from tests.crash.scenes import APPROVING, HEALING, RESTARTING, SECOND, STARTING, STORIES, UNDOING, ProcessScene, Story
 from tests.crash.suite import Suite, Tally, Told, every_kill
 
 AT_ONCE = 16
@@ -24,13 +24,18 @@ LAST_EFFECT = {
     RESTARTING: "restart",
     UNDOING: "restoreFile",
     SECOND: "restart",
+    APPROVING: "removeFile",
 }
-BEGINS_AT = {SECOND: Point(place="journal:Kept", number=1)}
+BEGINS_AT = {
+    SECOND: Point(place="journal:Kept", number=1),
+    APPROVING: Point(place="ledger:ApprovalRequest", number=1),
+}
 """Where a story begins to differ from the others; up to there its points are theirs."""
 ENDINGS = {
     STARTING: (200, "Healthy", ("victim-1 Recovered Closed",), (("started", 1),)),
     HEALING: (200, "Healthy", ("victim-1 Recovered Closed",), (("removed broken.flag", 1),)),
     RESTARTING: (200, "Healthy", ("victim-1 Recovered Closed",), (("started", 1),)),
+    APPROVING: (200, "Healthy", ("victim-1 Recovered Closed",), (("removed broken.flag", 1),)),
     SECOND: (200, "Healthy", ("victim-1 Recovered Closed",), (("removed broken.flag", 1), ("started", 1))),
     UNDOING: (
         500,

@@ -16,6 +16,7 @@ from pitcrew.ports import (
     RunbookSource,
     Runtime,
     StatusSink,
+    Witness,
 )
 from pitcrew.settings import Settings
 
@@ -40,3 +41,5 @@ class Crew:
     """The storm that lasts over all services, if any."""
     halted: Callable[[], str]
     """Why no effect is possible at all now (a person's stop, a damaged journal), for people; empty while it is."""
+    witnesses: tuple[Witness, ...] = ()
+    """Who is told what is seen and recorded."""

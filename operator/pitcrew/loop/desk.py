@@ -10,7 +10,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from pitcrew.core.conditions import Condition, Notice, ServiceStatus, conditions, notice
-from pitcrew.core.deviation import Deviation, Watch, deviates, deviating_since, deviations, forgiven, health, observe
+from pitcrew.core.deviation import (
+    Deviation,
+    Watch,
+    deviates,
+    deviating_since,
+    deviations,
+    failing_since,
+    forgiven,
+    health,
+    observe,
+)
+from pitcrew.core.errors import JournalError
 from pitcrew.core.event import (
     Event,
     Verified,
@@ -23,10 +34,12 @@ from pitcrew.core.incident import (
 )
 from pitcrew.core.observation import Observation
 from pitcrew.core.policy import NO_GUARDRAILS, Guardrails, policy_digest, suspension
+from pitcrew.core.record import Entry, Record
 from pitcrew.core.resource import HealthyService
 from pitcrew.core.storm import Spell
 from pitcrew.loop.crew import Crew
 from pitcrew.loop.seeing import see
+from pitcrew.loop.telling import tell
 
 NOTICES_MAX = 50
 """Events kept in the status of a service; the whole record is the journal."""
@@ -59,6 +72,9 @@ class Desk:
     """Whether it was ever seen not to deviate."""
     spell: Spell = field(init=False)
     """Whether it deviated when it was looked at last and since when, for the weather over all services."""
+    hired_at: datetime | None = None
+    writing_since: datetime | None = None
+    unwritten: str = ""
 
     def __post_init__(self) -> None:
         self.spell = Spell(service=self.service.key, deviates=None)
@@ -92,16 +108,17 @@ class Desk:
         seen = await see(self.crew, self.service, due)
         self.watch = observe(self.watch, self.service, seen)
         self._note_spell()
+        tell(self.crew, lambda witness: witness.observed(self.service, seen))
         return seen
 
     def _note_spell(self) -> None:
-        state, began_at = self.deviates(), self.spell.began_at
-        if state is False:
+        state, failing = self.deviates(), failing_since(self.watch)
+        began_at = self.spell.began_at
+        if state is False and failing is None:
             self.well, began_at = True, None
-        elif state and self.well and began_at is None:
-            began_at = deviating_since(self.watch, self.now())
-        if (state, began_at) != (self.spell.deviates, self.spell.began_at):
-            self.spell = Spell(service=self.service.key, deviates=state, began_at=began_at)
+        elif self.well and began_at is None and (state or failing):
+            began_at = min(deviating_since(self.watch, self.now()), failing or self.now())
+        self.spell = Spell(service=self.service.key, deviates=state, began_at=began_at, failing=failing is not None)
 
     @property
     def policy_digest(self) -> str:
@@ -127,8 +144,9 @@ class Desk:
             JournalError: it could not be kept, and nothing moved.
         """
         entry = to_entry(incident_id or self.case.id, self.service.key, event)
-        record = await self.crew.journal.append(entry)
-        self.incident = advance(self.incident, event, record.at)
+        record, took_s = await self._keep(entry)
+        moved = self.incident = advance(self.incident, event, record.at)
+        tell(self.crew, lambda witness: witness.recorded(event, moved, record.at, took_s))
         if isinstance(event, Verified) and event.passed:
             self.watch = forgiven(self.watch)
         told = notice(event, self.incident, record.at)
@@ -142,6 +160,18 @@ class Desk:
             self.incident = None
             head = self.crew.journal.head
             _log.info("journal head", extra={"service": self.service.key, "seq": head.seq, "hash": head.hash})
+
+    async def _keep(self, entry: Entry) -> tuple[Record, float]:
+        """Write an entry durably; the record, and the seconds it took."""
+        began = self.crew.clock.now()
+        self.writing_since = self.writing_since or began.at
+        try:
+            record = await self.crew.journal.append(entry)
+        except JournalError as error:
+            self.unwritten = str(error)
+            raise
+        self.writing_since, self.unwritten = None, ""
+        return record, (self.crew.clock.now().boottime_ns - began.boottime_ns) / 1e9
 
     async def pause(self, seconds: float) -> bool:
         """Wait a little; False when PitCrew is ending, so that the step is left to the next run."""

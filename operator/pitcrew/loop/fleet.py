@@ -29,6 +29,8 @@ from pitcrew.core.resource import ServiceKey
 from pitcrew.core.storm import Storm
 from pitcrew.loop.crew import Crew
 from pitcrew.loop.desk import NOTICES_MAX, PAST_MAX, Desk
+from pitcrew.loop.pulse import beat
+from pitcrew.loop.telling import tell
 from pitcrew.loop.weather import Weather
 from pitcrew.loop.worker import RETRY_S, Worker
 from pitcrew.ports import Declared, Loaded, ManifestSource, Runtime
@@ -118,6 +120,8 @@ class Fleet:
         """Follow the declarations and the runtimes' events until PitCrew ends; effects under way are finished."""
         followers = [asyncio.create_task(self._follow_manifests())]
         followers += [asyncio.create_task(self._follow_wakes(runtime)) for runtime in self._crew.runtimes.values()]
+        if self._crew.witnesses:
+            followers.append(asyncio.create_task(beat(self._crew, lambda: self.desks.values())))
         ended = asyncio.create_task(self._ending.wait())
         try:
             done, _ = await asyncio.wait([*followers, ended], return_when=asyncio.FIRST_COMPLETED)
@@ -193,6 +197,7 @@ class Fleet:
             incident=self._memory.open.pop(key, None),
             ended=self._memory.ended.pop(key, [])[-PAST_MAX:],
             notices=self._memory.notices.pop(key, []),
+            hired_at=self._crew.clock.now().at,
         )
         name = declared.service.metadata.name
         worker = Worker(
@@ -260,7 +265,9 @@ class Fleet:
         if (incident.phase, event.type) not in TRANSITIONS:
             return incident
         record = await self._crew.journal.append(to_entry(incident.id, incident.service, event))
-        return advance(incident, event, record.at)
+        moved = advance(incident, event, record.at)
+        tell(self._crew, lambda witness: witness.recorded(event, moved, record.at, 0.0))
+        return moved
 
     async def _follow_wakes(self, runtime: Runtime) -> None:
         async for key in runtime.wakes():

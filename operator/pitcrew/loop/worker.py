@@ -83,6 +83,7 @@ class Worker:
             if not conflict:
                 await self._open_if_needed()
                 waits_for = await self._drive()
+            desk.writing_since, desk.unwritten = None, ""
         except JournalError as error:
             desk.halted = f"no effect without a journal: {clean(str(error), 300)}"
             _log.error("effects halted", extra={"service": desk.service.key, "text": desk.halted})

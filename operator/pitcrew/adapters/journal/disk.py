@@ -72,21 +72,24 @@ KEY_BYTES_MIN = 32
 """As many as SHA-256 gives; a shorter key would be the weakest part."""
 
 
-def read_key(path: Path) -> bytes:
-    """The HMAC key in a file. Raises InvalidInput when it is not a private file of this user, or too short."""
+def read_key(path: Path, what: str = "journal key") -> bytes:
+    """The HMAC key in a file; `what` names it.
+
+    Raises InvalidInput when it is not a private file of this user, or too short.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise InvalidInput(f"{path}: the journal key cannot be read ({error.strerror}); give a readable file") from None
+        raise InvalidInput(f"{path}: the {what} cannot be read ({error.strerror}); give a readable file") from None
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise InvalidInput(f"{path}: the journal key is not a regular file")
+            raise InvalidInput(f"{path}: the {what} is not a regular file")
         if status.st_mode & 0o077 or status.st_uid != os.geteuid():
-            raise InvalidInput(f"{path}: the journal key is open to others; own it and chmod 600 it")
+            raise InvalidInput(f"{path}: the {what} is open to others; own it and chmod 600 it")
         key = os.read(descriptor, 4096).rstrip(b"\r\n")
     finally:
         os.close(descriptor)
     if len(key) < KEY_BYTES_MIN:
-        raise InvalidInput(f"{path}: the journal key has {len(key)} bytes; at least {KEY_BYTES_MIN} are needed")
+        raise InvalidInput(f"{path}: the {what} has {len(key)} bytes; at least {KEY_BYTES_MIN} are needed")
     return key

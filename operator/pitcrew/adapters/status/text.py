@@ -35,12 +35,13 @@ def read_status(directory: Path) -> Sequence[Mapping[str, Json]]:
     """
     try:
         paths = sorted(directory.glob("*.yaml"))
-        return [_read(path) for path in paths if not path.name.startswith(".")]
+        return [read_one(path) for path in paths if not path.name.startswith(".")]
     except OSError as error:
         raise InvalidInput(f"{error.filename}: cannot be read ({error.strerror}); look at its mode") from None
 
 
-def _read(path: Path) -> Mapping[str, Json]:
+def read_one(path: Path) -> Mapping[str, Json]:
+    """One status. Raises InvalidInput where it is none, OSError where it cannot be read."""
     with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise InvalidInput(f"{path}: not a regular file; the operator writes it anew")

@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 
 from pitcrew.core.errors import InvalidInput, PitCrewError, Refused
+from pitcrew.entrypoints.cli.completion import Shell, complete_if_asked
+from pitcrew.entrypoints.cli.options import STATE, Format, IncidentId, JournalKey, Name, OneName, Runbooks, State
 from pitcrew.entrypoints.cli.output import Output, say, shown
 
 GOOD, BAD_NEWS, USAGE, INPUT_INVALID, UNREADABLE = 0, 1, 2, 3, 4
@@ -44,26 +46,6 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-State = Annotated[
-    Path, typer.Option("--state", envvar="PITCREW_STATE", help="State directory of the operator.", show_default=True)
-]
-Format = Annotated[Output, typer.Option("--output", "-o", help="Format of the answer.")]
-JournalKey = Annotated[
-    Path | None,
-    typer.Option(
-        "--journal-key", envvar="PITCREW_JOURNAL_KEY", help="File with the HMAC key of the journal, mode 0600."
-    ),
-]
-Runbooks = Annotated[
-    list[Path] | None,
-    typer.Option("--runbooks", metavar="DIR", help="Directory with runbooks of yours; may be repeated."),
-]
-Name = Annotated[str | None, typer.Argument(metavar="NAME", help="NAME or NAMESPACE/NAME of a service; default: all.")]
-OneName = Annotated[str, typer.Argument(metavar="NAME", help="NAME or NAMESPACE/NAME of a service.")]
-IncidentId = Annotated[str, typer.Argument(help="Id of an incident, such as victim-7.", metavar="INCIDENT")]
-STATE = Path(".pitcrew/state")
-
-
 @app.command()
 def run(
     manifests: Annotated[
@@ -76,6 +58,15 @@ def run(
     log_format: Annotated[
         LogFormat, typer.Option("--log-format", help="Format of the log on stderr.")
     ] = LogFormat.TEXT,
+    metrics_addr: Annotated[
+        str | None,
+        typer.Option(
+            "--metrics-addr",
+            metavar="HOST:PORT",
+            envvar="PITCREW_METRICS_ADDR",
+            help="Show metrics to Prometheus there; without a host on loopback. Default: nowhere.",
+        ),
+    ] = None,
 ) -> None:
     """Keep the declared services healthy, until SIGTERM or SIGINT."""
     from pitcrew.entrypoints.embedded import main as serve
@@ -86,6 +77,7 @@ def run(
         "manifests": tuple(manifests),
         "runbooks": tuple(runbooks) if runbooks else None,
         "journal_key": journal_key,
+        "metrics_addr": metrics_addr,
     }
     raise typer.Exit(serve(load(given), log_format=log_format.value))
 
@@ -113,8 +105,20 @@ def validate(
 
 
 @app.command()
-def get(name: Name = None, state: State = STATE, output: Format = Output.TABLE) -> None:
+def get(
+    name: Name = None,
+    state: State = STATE,
+    output: Format = Output.TABLE,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Go on with each service that changes, until Ctrl-C.")
+    ] = False,
+) -> None:
     """Show services, one line each; with -o yaml the resource with its status."""
+    if watch:
+        from pitcrew.entrypoints.cli.watch import follow
+
+        follow(_there(state) / "status", name, output)
+        return
     from pitcrew.adapters.status.text import read_status
     from pitcrew.entrypoints.cli.names import chosen
     from pitcrew.entrypoints.cli.services import show_services
@@ -271,6 +275,31 @@ def apply_(
 
 
 @app.command()
+def plan(
+    name: OneName,
+    state: State = STATE,
+    manifests: Annotated[
+        list[Path] | None,
+        typer.Option("--manifests", metavar="PATH", help="Where it is declared; default: as in the status."),
+    ] = None,
+    runbooks: Runbooks = None,
+    output: Format = Output.TABLE,
+) -> None:
+    """Show what would be done about a service now: plan, undo, risk, every ruling. Acts on nothing, writes nothing."""
+    from pitcrew.entrypoints.cli.plan import show_plan
+
+    show_plan(state, name, tuple(manifests or ()), tuple(runbooks or ()), output)
+
+
+@app.command()
+def completion(shell: Annotated[Shell, typer.Argument(help="The shell that is completed for.")]) -> None:
+    """Print the script for shell completion; such as: eval "$(pitcrew completion bash)"."""
+    from pitcrew.entrypoints.cli.completion import script
+
+    say(script(shell))
+
+
+@app.command()
 def doctor(
     state: State = STATE,
     manifests: Annotated[
@@ -332,6 +361,7 @@ def _there(state: Path) -> Path:
 
 def main() -> None:
     """The command as installed; ends the process with a documented exit code."""
+    complete_if_asked()
     sys.exit(guarded(app))
 
 

@@ -16,7 +16,7 @@ from pitcrew.adapters.status.text import read_status
 from pitcrew.core.chain import Damage, verify
 from pitcrew.core.errors import PitCrewError
 from pitcrew.core.record import Json
-from pitcrew.entrypoints.cli.names import service_name
+from pitcrew.entrypoints.cli.names import manifest_files, service_name
 from pitcrew.entrypoints.cli.output import Output, listing, mapping, say_data, say_table
 from pitcrew.entrypoints.cli.state import audited
 from pitcrew.ports import Loaded
@@ -263,13 +263,21 @@ def _orders(settings: Settings) -> Iterator[Guard]:
         yield _armed("own user's approval", f"{own}, which PitCrew runs as, approves nothing")
 
 
+def _telling(settings: Settings) -> Iterator[Guard]:
+    ways = {"webhook": settings.webhook, "heartbeat": settings.heartbeat_url, "metrics": settings.metrics_addr}
+    told = [name for name, address in ways.items() if address]
+    if told:
+        yield _armed("being told", f"set here: {', '.join(told)}")
+    else:
+        yield _off("being told", "nobody is told", "set PITCREW_WEBHOOK, PITCREW_HEARTBEAT_URL, PITCREW_METRICS_ADDR")
+
+
 def _policies(settings: Settings) -> Iterator[Guard]:
     from pitcrew.adapters.manifests.load import load as load_manifests
     from pitcrew.adapters.policy.cel import check_rules
 
     statuses = read_status(settings.state / "status")
-    sources = {str(mapping(mapping(one.get("status")).get("manifest")).get("source")) for one in statuses}
-    paths = settings.manifests or tuple(path for source in sorted(sources) if (path := _file_of(source)) is not None)
+    paths = settings.manifests or manifest_files(statuses)
     if not paths:
         yield _off("policies", "no manifests are known here", "name them with --manifests")
     else:
@@ -293,11 +301,6 @@ def _bound_by(loaded: Loaded, name: str) -> str:
     services = [one.service for one in loaded.services.values()]
     bound = sum(any(p.name == name for p in loaded.guardrails.binding(service).policies) for service in services)
     return f"binds {bound} of {len(services)} services"
-
-
-def _file_of(source: str) -> Path | None:
-    """The file of a source such as `victim.yaml` or `victim.yaml:3`, where it is there."""
-    return next((Path(name) for name in (source, source.rpartition(":")[0]) if name and Path(name).is_file()), None)
 
 
 def _modes(statuses: Sequence[object]) -> Iterator[Guard]:
@@ -347,6 +350,7 @@ _LOOKS = (
     _engine,
     _stop,
     _orders,
+    _telling,
     _policies,
     _runbooks,
     _limits,

@@ -70,12 +70,20 @@ def say_data(data: Mapping[str, Json], output: Output) -> None:
 def say_table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print rows under their titles, columns aligned, the last one as long as it is."""
     lines = [list(titles), *([shown(cell) for cell in row] for row in rows)]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(titles) - 1)]
+    widths = widths_of(lines)
     for number, line in enumerate(lines):
-        cells = [
-            _painted(cell, number > 0) + " " * (width - len(cell)) for cell, width in zip(line, widths, strict=False)
-        ]
-        say("   ".join([*cells, _painted(line[-1], number > 0)]).rstrip())
+        say_row(line, widths, body=number > 0)
+
+
+def widths_of(lines: Sequence[Sequence[str]]) -> Sequence[int]:
+    """How wide each column but the last is; all lines have as many cells as the first."""
+    return [max(len(line[place]) for line in lines) for place in range(len(lines[0]) - 1)]
+
+
+def say_row(line: Sequence[str], widths: Sequence[int], *, body: bool = True) -> None:
+    """Print one line of a table whose cells went through `shown`."""
+    cells = [_painted(cell, body) + " " * (width - len(cell)) for cell, width in zip(line, widths, strict=False)]
+    say("   ".join([*cells, _painted(line[-1], body)]).rstrip())
 
 
 def _painted(cell: str, body: bool) -> str:

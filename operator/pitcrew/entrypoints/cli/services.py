@@ -19,10 +19,19 @@ def show_services(documents: Sequence[Document], output: Output, now: datetime, 
         say("no services; declare one and start `pitcrew run --manifests DIR`", error=True)
         return
     wide = output is Output.WIDE
-    titles = ["SERVICE", "HEALTH", "TARGET", "INCIDENT", "SEEN"]
+    rows = [row(one, now, wide=wide) for one in documents]
+    say_table(titles_of(wide=wide), rows)
+
+
+def titles_of(*, wide: bool) -> list[str]:
+    """The titles of the columns of a `row`."""
     more = ["PROBES", "DEVIATIONS", "POLICIES", "JOURNAL", "MANIFEST"]
-    rows = [[*_line(one, now), *(_more(one) if wide else [])] for one in documents]
-    say_table([*titles, *(more if wide else [])], rows)
+    return ["SERVICE", "HEALTH", "TARGET", "INCIDENT", "SEEN", *(more if wide else [])]
+
+
+def row(document: Document, now: datetime, *, wide: bool) -> list[object]:
+    """One service as a line of a table."""
+    return [*_line(document, now), *(_more(document) if wide else [])]
 
 
 def _line(document: Document, now: datetime) -> list[object]:

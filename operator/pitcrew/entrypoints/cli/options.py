@@ -1,0 +1,38 @@
+"""Arguments and options that several commands share: their words, defaults and completion."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pitcrew.entrypoints.cli.completion import incident_ids, service_names
+from pitcrew.entrypoints.cli.output import Output
+
+State = Annotated[
+    Path, typer.Option("--state", envvar="PITCREW_STATE", help="State directory of the operator.", show_default=True)
+]
+Format = Annotated[Output, typer.Option("--output", "-o", help="Format of the answer.")]
+JournalKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--journal-key", envvar="PITCREW_JOURNAL_KEY", help="File with the HMAC key of the journal, mode 0600."
+    ),
+]
+Runbooks = Annotated[
+    list[Path] | None,
+    typer.Option("--runbooks", metavar="DIR", help="Directory with runbooks of yours; may be repeated."),
+]
+Name = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="NAME", help="NAME or NAMESPACE/NAME of a service; default: all.", autocompletion=service_names
+    ),
+]
+OneName = Annotated[
+    str, typer.Argument(metavar="NAME", help="NAME or NAMESPACE/NAME of a service.", autocompletion=service_names)
+]
+IncidentId = Annotated[
+    str,
+    typer.Argument(help="Id of an incident, such as victim-7.", metavar="INCIDENT", autocompletion=incident_ids),
+]
+STATE = Path(".pitcrew/state")

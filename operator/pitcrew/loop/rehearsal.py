@@ -1,0 +1,251 @@
+"""A rehearsal: what would be done about a service now, by the loop's own steps, up to the first that would act or ask.
+
+Nothing is written and nothing is acted on: the journal is a sheet of paper, the Mechanic refuses, and the runtime runs
+no command, so that an exec probe says Unknown here.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pitcrew.core.action import Seen, Trace
+from pitcrew.core.conditions import ServiceStatus
+from pitcrew.core.deviation import Deviation, deviating_since, observe, severity
+from pitcrew.core.errors import Refused
+from pitcrew.core.event import Opened, Reconsidered
+from pitcrew.core.incident import TRANSITIONS, Incident
+from pitcrew.core.observation import LogLine, Observation, RuntimeEvent, RuntimeFacts, Sight
+from pitcrew.core.order import Standing
+from pitcrew.core.permit import Permit
+from pitcrew.core.policy import Guardrails
+from pitcrew.core.proposal import Plan
+from pitcrew.core.record import GENESIS, Entry, Head, Record
+from pitcrew.core.resource import HealthyService, ServiceKey, TargetKind
+from pitcrew.core.step import Diagnose, GatherEvidence, Judge, MakePlan, Step, next_step, situation_of
+from pitcrew.core.storm import Sky
+from pitcrew.loop.crew import Crew
+from pitcrew.loop.desk import PAST_MAX, Desk
+from pitcrew.loop.fleet import remember
+from pitcrew.loop.perform import perform
+from pitcrew.loop.seeing import see
+from pitcrew.ports import Clock, ExecAnswer, HttpProber, Official, RunbookSource, Runtime
+from pitcrew.settings import Settings
+
+_THOUGHT = (GatherEvidence, Diagnose, MakePlan, Judge)
+"""The steps that touch nothing: they look, think, and ask for a verdict."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rehearsal:
+    """What came of it. `deviates` is None where it cannot be told. `step` is the first that was not taken; None where
+    there is no incident, or where a step could not be told. `was_open` is the incident as it was before."""
+
+    seen: Observation
+    deviates: bool | None
+    found: tuple[Deviation, ...]
+    was_open: Incident | None
+    incident: Incident | None
+    step: Step | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Eyes:
+    """What a rehearsal looks with; `records` are those of the journal, and `standing` is filled from them."""
+
+    settings: Settings
+    clock: Clock
+    records: Sequence[Record]
+    runtimes: Mapping[TargetKind, Runtime]
+    prober: HttpProber
+    official: Official
+    runbooks: RunbookSource
+    standing: Standing
+    guardrails: Guardrails
+
+
+async def rehearse(eyes: Eyes, service: HealthyService) -> Rehearsal:
+    """Look once, as if the same had been seen as often as the thresholds ask, and think it through.
+
+    An open incident that waits is looked at anew; one that is being acted on is left as it is.
+
+    Raises:
+        Impossible, ValueError: the records are those of another version.
+    """
+    crew = _crew(eyes)
+    memory = remember(crew)
+    for order in memory.orders:
+        eyes.standing.obey(order)
+    was_open = memory.open.get(service.key)
+    desk = Desk(
+        crew=crew,
+        service=service,
+        acting=asyncio.Semaphore(1),
+        ending=asyncio.Event(),
+        incident=was_open,
+        guardrails=eyes.guardrails.binding(service),
+        ended=memory.ended.get(service.key, [])[-PAST_MAX:],
+    )
+    seen = await see(crew, service)
+    for _ in range(_looks(service)):
+        desk.watch = observe(desk.watch, service, seen)
+    step = await _think(desk, memory.next_id(service.metadata.name))
+    return Rehearsal(
+        seen=seen,
+        deviates=desk.deviates(),
+        found=desk.found(),
+        was_open=was_open,
+        incident=desk.incident,
+        step=step,
+    )
+
+
+def _looks(service: HealthyService) -> int:
+    return max((max(probe.failure_threshold, probe.success_threshold) for _, probe in service.probes), default=1)
+
+
+async def _think(desk: Desk, name: str) -> Step | None:
+    if desk.deviates() is not True:
+        return None
+    if desk.incident is None:
+        await desk.record(_opened(desk, name), name)
+    elif (desk.incident.phase, "Reconsidered") in TRANSITIONS:
+        await desk.record(Reconsidered(reason="a person asked what would be done now"))
+    while isinstance(step := _next(desk), _THOUGHT):
+        event = await perform(step, desk)
+        if event is None:
+            return None
+        await desk.record(event)
+    return step
+
+
+def _next(desk: Desk) -> Step:
+    situation = situation_of(desk.service, desk.deviates(), desk.found(), desk.watch.sight, desk.guardrails)
+    return next_step(desk.case, situation, desk.now())
+
+
+def _opened(desk: Desk, name: str) -> Opened:
+    return Opened(
+        id=name,
+        service=desk.service.key,
+        target=desk.service.spec.target.label,
+        severity=severity(desk.service, desk.found()),
+        deviations=desk.found(),
+        detected_from=deviating_since(desk.watch, desk.now()),
+    )
+
+
+def _crew(eyes: Eyes) -> Crew:
+    """A crew without hands, and with paper in place of everything that lasts."""
+    return Crew(
+        settings=eyes.settings,
+        clock=eyes.clock,
+        journal=_Paper(clock=eyes.clock, records=list(eyes.records)),
+        runtimes={kind: _OnlyLooks(runtime) for kind, runtime in eyes.runtimes.items()},
+        prober=eyes.prober,
+        official=eyes.official,
+        mechanic=_NoHands(),
+        status=_NoStatus(),
+        reports=_NoReports(),
+        runbooks=eyes.runbooks,
+        standing=eyes.standing,
+        sky=Sky(),
+        halted=lambda: "",
+    )
+
+
+@dataclass(kw_only=True)
+class _Paper:
+    """A journal that is thrown away."""
+
+    clock: Clock
+    records: list[Record]
+
+    async def append(self, entry: Entry) -> Record:
+        instant = self.clock.now()
+        record = Record(
+            seq=len(self.records) + 1,
+            at=instant.at,
+            boot=instant.boot,
+            boottime_ns=instant.boottime_ns,
+            service=entry.service,
+            incident=entry.incident,
+            type=entry.type,
+            data=entry.data,
+            prev=GENESIS,
+            hash=GENESIS,
+        )
+        self.records.append(record)
+        return record
+
+    def read(self, incident: str | None = None) -> Iterator[Record]:
+        return iter([record for record in self.records if incident in (None, record.incident)])
+
+    @property
+    def head(self) -> Head:
+        return Head()
+
+
+class _OnlyLooks:
+    """A runtime that runs nothing inside a target."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self.kind = runtime.kind
+
+    async def look(self, service: HealthyService) -> Sight:
+        return await self._runtime.look(service)
+
+    async def logs(
+        self, service: HealthyService, facts: RuntimeFacts, *, lines_max: int, bytes_max: int
+    ) -> Sequence[LogLine]:
+        return await self._runtime.logs(service, facts, lines_max=lines_max, bytes_max=bytes_max)
+
+    async def processes(self, service: HealthyService, facts: RuntimeFacts, *, lines_max: int) -> Sequence[str]:
+        return await self._runtime.processes(service, facts, lines_max=lines_max)
+
+    def events(self, service: HealthyService) -> Sequence[RuntimeEvent]:
+        return self._runtime.events(service)
+
+    async def run(
+        self, service: HealthyService, facts: RuntimeFacts, argv: Sequence[str], *, timeout_s: float, bytes_max: int
+    ) -> ExecAnswer:
+        raise Refused("a rehearsal runs no command inside a target")
+
+    def wakes(self) -> AsyncIterator[ServiceKey]:
+        return self._runtime.wakes()
+
+    def declare(self, services: Iterable[HealthyService]) -> None:
+        """Nothing is followed."""
+
+    async def close(self) -> None:
+        """It belongs to somebody else."""
+
+
+class _NoHands:
+    """A Mechanic that does nothing, whatever it is shown."""
+
+    async def prepare(self, permit: Permit, plan: Plan, service: HealthyService) -> Trace:
+        raise Refused("a rehearsal acts on nothing")
+
+    async def execute(self, permit: Permit, plan: Plan, service: HealthyService, trace: Trace) -> None:
+        raise Refused("a rehearsal acts on nothing")
+
+    async def look_back(self, permit: Permit, plan: Plan, service: HealthyService, trace: Trace) -> Seen:
+        raise Refused("a rehearsal acts on nothing")
+
+
+class _NoStatus:
+    """A status nobody sees."""
+
+    async def write(self, status: ServiceStatus) -> None:
+        """Nowhere."""
+
+    async def forget(self, service: ServiceKey) -> None:
+        """Nothing is there."""
+
+
+class _NoReports:
+    """Reports that are not written."""
+
+    async def write(self, incident: str, text: str) -> str:
+        return ""
