@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from chaos import health, proc
+from chaos import health, proc, record
 from chaos.errors import CannotError
 from chaos.manifest import Endpoint
 from chaos.record import Record
@@ -24,6 +24,7 @@ FLAG_NAME = "broken.flag"
 ENGINE_TIMEOUT_S = 20
 CONTEXT_TIMEOUT_S = 5
 ENGINE_DEFAULT = "unix:///var/run/docker.sock"
+ENGINES_OWN = frozenset({"bridge", "host", "none"})
 STOPPED_STATES = frozenset({"created", "exited", "dead"})
 
 
@@ -99,8 +100,23 @@ class ContainerTarget:
         self._ask("stop", self.container.stop)
         return f"stopped {self.title}"
 
+    def pause(self) -> str:
+        if not self._inspect()["State"]["Running"]:
+            raise CannotError(f"{self.title}: is not running, so it cannot be paused")
+        self._ask("pause", self.container.pause)
+        return f"paused {self.title}"
+
+    def detach(self) -> str:
+        networks = self._networks()
+        if not networks:
+            raise CannotError(f"{self.title}: is on no network that people made; the engine's own keep no aliases")
+        for name in networks:
+            network = self._ask("find its network", lambda name=name: self.container.client.networks.get(name))
+            self._ask("detach", lambda network=network: network.disconnect(self.container))
+        return f"detached {self.title} from {', '.join(networks)}"
+
     def restore(self) -> list[str]:
-        return [*self._unpause(), *self._resume(), *self._start(), *self._remove_flag()]
+        return [*self._reattach(), *self._unpause(), *self._resume(), *self._start(), *self._remove_flag()]
 
     def look(self) -> list[tuple[str, str]]:
         state = self._inspect()["State"]
@@ -117,10 +133,34 @@ class ContainerTarget:
         return [*facts, ("health", self._health())]
 
     def record(self, fault: str) -> Record:
-        return Record(service=self.service, fault=fault, container=self.container.name)
+        remembered = record.read(self.service)
+        before = remembered.networks or {} if remembered is not None and self.is_in(remembered) else {}
+        networks = {**before, **self._networks()}
+        return Record(service=self.service, fault=fault, container=self.container.name, networks=networks)
 
     def is_in(self, remembered: Record) -> bool:
         return remembered.container == str(self.container.name)
+
+    def _networks(self) -> dict[str, list[str]]:
+        """The networks that people made, each with the aliases that people gave."""
+        short = str(self.container.id)[:12]
+        return {
+            name: [alias for alias in settings.get("Aliases") or [] if alias != short]
+            for name, settings in self._inspect()["NetworkSettings"]["Networks"].items()
+            if name not in ENGINES_OWN
+        }
+
+    def _reattach(self) -> list[str]:
+        remembered = record.read(self.service)
+        if remembered is None or not self.is_in(remembered):
+            return []
+        gone = {name: aliases for name, aliases in (remembered.networks or {}).items() if name not in self._networks()}
+        for name, aliases in gone.items():
+            network = self._ask("find its network", lambda name=name: self.container.client.networks.get(name))
+            self._ask(
+                "attach", lambda network=network, aliases=aliases: network.connect(self.container, aliases=aliases)
+            )
+        return [f"attached {self.title} to {name}" for name in gone]
 
     def _unpause(self) -> list[str]:
         if not self._inspect()["State"]["Paused"]:

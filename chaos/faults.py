@@ -29,6 +29,12 @@ class Target(Protocol):
     def stop(self) -> str:
         """Stop it in an orderly way, as a person would."""
 
+    def pause(self) -> str:
+        """Freeze it by its engine."""
+
+    def detach(self) -> str:
+        """Take it off the networks that people made."""
+
     def restore(self) -> list[str]:
         """Undo every fault that is found, whoever set it; what was done, nothing when there was nothing to undo."""
 
@@ -83,6 +89,14 @@ def _hold(target: Target) -> bool:
     return not running
 
 
+def _pause(target: Target) -> str:
+    return target.pause()
+
+
+def _detach(target: Target) -> str:
+    return target.detach()
+
+
 def _none(target: Target) -> str:
     return "nothing was done, as asked"
 
@@ -121,6 +135,20 @@ FAULTS = {
             see="connections are accepted and never answered; its processes are in state T",
             undo="SIGCONT to every stopped process of it",
             inflict=_hang,
+        ),
+        Fault(
+            name="pause",
+            does="`docker pause`: the engine freezes a container",
+            see="the engine says paused; connections are accepted and never answered; logs work, exec does not",
+            undo="it is unpaused",
+            inflict=_pause,
+        ),
+        Fault(
+            name="detach",
+            does="takes a container off every network that people made",
+            see="it runs and is healthy from inside; its peers cannot resolve its name, and nobody reaches it",
+            undo="it is attached again with the aliases it had",
+            inflict=_detach,
         ),
         Fault(
             name="none",

@@ -90,6 +90,12 @@ class ProcessTarget:
             raise CannotError(f"{self.title}: pid {main.pid} was sent SIGTERM and still runs after {STOP_WAIT_S:g} s")
         return f"pid {main.pid} was sent SIGTERM and has ended"
 
+    def pause(self) -> str:
+        raise CannotError(f"{self.title}: only a container can be paused; `hang` stops a process")
+
+    def detach(self) -> str:
+        raise CannotError(f"{self.title}: only a container has networks to be taken off")
+
     def restore(self) -> list[str]:
         return [*self._resume(), *self._remove_flags(), *self._bring_back()]
 

@@ -33,7 +33,8 @@ class Restart:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
-    """The last fault set on a service. Exactly one of `container` and `pidfile` is given."""
+    """The last fault set on a service. Exactly one of `container` and `pidfile` is given; `networks` are those
+    that `detach` took away, each with its aliases."""
 
     service: str
     fault: str
@@ -41,6 +42,7 @@ class Record:
     pidfile: str | None = None
     working_dir: str | None = None
     restart: Restart | None = None
+    networks: dict[str, list[str]] | None = None
 
 
 def folder() -> Path:

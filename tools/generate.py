@@ -1,7 +1,7 @@
 """Pages that are drawn from the code, so that they cannot say anything else: `--write` makes them, `--check` compares.
 
-docs/reference/cli.md, docs/reference/healthyservice.md, docs/reference/remediationpolicy.md,
-docs/reference/metrics.md, docs/reference/settings.md, docs/incident-machine.md
+docs/reference/cli.md, docs/reference/healthyservice.md, docs/reference/metrics.md,
+docs/reference/remediationpolicy.md, docs/reference/settings.md, docs/incident-machine.md
 """
 
 import argparse
@@ -67,8 +67,8 @@ def pages() -> Mapping[str, str]:
     made: dict[str, Callable[[], str]] = {
         "docs/reference/cli.md": command_line,
         "docs/reference/healthyservice.md": lambda: resource(HealthyService),
-        "docs/reference/remediationpolicy.md": lambda: resource(RemediationPolicy),
         "docs/reference/metrics.md": metrics,
+        "docs/reference/remediationpolicy.md": lambda: resource(RemediationPolicy),
         "docs/reference/settings.md": settings,
         "docs/incident-machine.md": incident_machine,
     }

@@ -15,6 +15,7 @@ from pitcrew.core.observation import (
     Absent,
     FileFact,
     LogLine,
+    NetworkFact,
     ProbeReason,
     ProbeResult,
     RuntimeState,
@@ -35,6 +36,8 @@ def bad(reason: ProbeReason, probe: str = NAME) -> ProbeResult:
 
 
 BROKEN = answer(UNKNOWN, probe="own", reason=R.CHECK_BROKEN)
+GONE = NetworkFact(name="shop", attached=False, named=False)
+UNNAMED = NetworkFact(name="shop", attached=True, named=False)
 FAULTS: dict[str, tuple[Sight, tuple[ProbeResult, ...], DeviationKind | None, Cause]] = {
     "1 flag file": (facts(files=HERE), (bad(R.STATUS),), K.PROBE_FAILING, Cause.FLAG_FILE),
     "1 flag file, exec probe": (facts(files=HERE), (bad(R.EXIT_CODE),), K.PROBE_FAILING, Cause.FLAG_FILE),
@@ -69,6 +72,8 @@ FAULTS: dict[str, tuple[Sight, tuple[ProbeResult, ...], DeviationKind | None, Ca
         K.NOT_RUNNING,
         Cause.DIED,
     ),
+    "19 network detached": (facts(desired=(GONE,)), (answer(GOOD),), K.NETWORK_DETACHED, Cause.NETWORK_DETACHED),
+    "19 alias lost": (facts(desired=(UNNAMED,)), (answer(GOOD),), K.NETWORK_DETACHED, Cause.NETWORK_DETACHED),
     "16 paused": (facts(S.PAUSED), (answer(UNKNOWN, reason=R.NOT_RUNNING),), K.PAUSED, Cause.PAUSED),
     "17 stopped, nobody knows by whom": (facts(S.EXITED, exit_code=143), (), K.NOT_RUNNING, Cause.STOPPED_BY_SOMEONE),
     "18 killed, comes back by itself": (facts(S.RUNNING), (answer(GOOD),), None, Cause.UNKNOWN),

@@ -86,6 +86,7 @@ class FakeTarget:
     health: EngineHealth | None = None
     address: str | None = "127.0.0.1"
     networks: tuple[str, ...] = ("fake",)
+    attached: dict[str, tuple[str, ...]] = field(default_factory=dict)
     image: str = "sha256:fake"
     env_names: tuple[str, ...] = ()
     files: dict[str, FakeFile] = field(default_factory=dict)

@@ -5,7 +5,19 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import assert_never
 
-from pitcrew.core.action import Action, RemoveFile, Restart, RestoreFile, Seen, Start, Trace, obstacle
+from pitcrew.core.action import (
+    Action,
+    ConnectNetwork,
+    DisconnectNetwork,
+    RemoveFile,
+    Restart,
+    RestoreFile,
+    Seen,
+    Start,
+    Trace,
+    Unpause,
+    obstacle,
+)
 from pitcrew.core.errors import (
     EffectFailed,
     EngineForbidden,
@@ -21,12 +33,13 @@ from pitcrew.core.observation import (
     Blind,
     FileFact,
     LogLine,
+    NetworkFact,
     RuntimeEvent,
     RuntimeFacts,
     RuntimeState,
     Sight,
 )
-from pitcrew.core.resource import HealthyService, ServiceKey
+from pitcrew.core.resource import DesiredNetwork, HealthyService, ServiceKey
 from pitcrew.ports import ExecAnswer
 from tests.fakes.engine import FILE_BYTES_MAX, FakeEngine, FakeTarget, Mishap, declared_paths, name_of
 
@@ -122,6 +135,7 @@ class FakeRuntime:
             networks=target.networks,
             image=target.image,
             env_names=target.env_names,
+            desired=tuple(_network_fact(target, network) for network in service.spec.desired.networks),
             files=tuple(_file_fact(target, path) for path in declared_paths(service)),
         )
 
@@ -129,6 +143,12 @@ class FakeRuntime:
         if self._engine.away is None:
             self._pending.update({key: None for key, each in self._declared.items() if name_of(each) == name})
             self._woken.set()
+
+
+def _network_fact(target: FakeTarget, desired: DesiredNetwork) -> NetworkFact:
+    aliases = target.attached.get(desired.name)
+    named = aliases is not None and set(aliases) >= set(desired.aliases)
+    return NetworkFact(name=desired.name, attached=aliases is not None, named=named)
 
 
 def _file_fact(target: FakeTarget, path: str) -> FileFact:
@@ -180,6 +200,12 @@ class FakeActuator:
         match action:
             case Start():
                 is_done = target.running_anew(trace.instance)
+            case Unpause():
+                is_done = target.state is not RuntimeState.PAUSED
+            case ConnectNetwork(network=network):
+                is_done = network in target.attached
+            case DisconnectNetwork(network=network):
+                is_done = network not in target.attached
             case Restart():
                 is_done = target.instance != trace.instance
             case RemoveFile(path=path):
@@ -226,6 +252,12 @@ class FakeActuator:
         match action:
             case Start() | Restart():
                 self._engine.start(target.name)
+            case Unpause():
+                target.state = RuntimeState.RUNNING
+            case ConnectNetwork(network=network, aliases=aliases):
+                target.attached[network] = aliases
+            case DisconnectNetwork(network=network):
+                del target.attached[network]
             case RemoveFile(path=path):
                 del target.files[path]
             case RestoreFile(path=path):

@@ -76,6 +76,7 @@ class Stage(abc.ABC):
         policy: Mapping[str, Any] = {},
         actions: Mapping[str, Any] | None = None,
         remediation: Mapping[str, Any] = {},
+        desired: Mapping[str, Any] = {},
         name: str = NAME,
     ) -> None:
         """Write the manifest as an editor does, with a new file in the old one's place; JSON is YAML."""
@@ -88,6 +89,7 @@ class Stage(abc.ABC):
             "spec": {
                 "target": self.target,
                 "probes": [probe],
+                "desired": desired,
                 "remediation": {
                     "actions": {**ACTIONS, **removable} if actions is None else actions,
                     "verifyFor": "1s",

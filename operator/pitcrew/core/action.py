@@ -45,7 +45,31 @@ class RestoreFile:
     path: str
 
 
-Action = Start | Restart | RemoveFile | RestoreFile
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unpause:
+    """Let a paused target run on."""
+
+    name: Literal["unpause"] = "unpause"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConnectNetwork:
+    """Attach a running target to a declared network, under its declared aliases; nothing is restarted."""
+
+    name: Literal["connectNetwork"] = "connectNetwork"
+    network: str
+    aliases: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DisconnectNetwork:
+    """Detach what `connectNetwork` attached; only ever an undo."""
+
+    name: Literal["disconnectNetwork"] = "disconnectNetwork"
+    network: str
+
+
+Action = Start | Restart | RemoveFile | RestoreFile | Unpause | ConnectNetwork | DisconnectNetwork
 
 _CATALOGUE: TypeAdapter[Action] = TypeAdapter(Annotated[Action, Field(discriminator="name")])
 
@@ -76,7 +100,11 @@ def undo_of(action: Action) -> Action | Irreversible:
             )
         case RemoveFile(path=path):
             return RestoreFile(path=path)
-        case RestoreFile():
+        case Unpause():
+            return Irreversible(reason="what was frozen runs on; pausing it anew would bring the deviation back")
+        case ConnectNetwork(network=network):
+            return DisconnectNetwork(network=network)
+        case RestoreFile() | DisconnectNetwork():
             return Irreversible(reason="it is itself an undo")
         case _:
             assert_never(action)
@@ -84,7 +112,7 @@ def undo_of(action: Action) -> Action | Irreversible:
 
 def is_destructive(action: Action) -> bool:
     """Whether something that was there is gone afterwards (S7 asks for a second, independent source)."""
-    return not isinstance(action, Start | RestoreFile)
+    return isinstance(action, Restart | RemoveFile)
 
 
 def obstacle(action: Action, facts: RuntimeFacts) -> str | None:
@@ -99,14 +127,20 @@ def obstacle(action: Action, facts: RuntimeFacts) -> str | None:
         case RemoveFile() | RestoreFile():
             if facts.state is not RuntimeState.RUNNING:
                 return f"{action.name} needs a running target that is not paused, this one is {facts.state}"
+        case Unpause():
+            if facts.state is not RuntimeState.PAUSED:
+                return f"unpause needs a paused target, this one is {facts.state}"
+        case ConnectNetwork() | DisconnectNetwork():
+            if facts.state is not RuntimeState.RUNNING:
+                return f"{action.name} needs a running target, this one is {facts.state}"
         case _:
             assert_never(action)
     return None
 
 
-def to_data(action: Action) -> dict[str, str | int]:
+def to_data(action: Action) -> dict[str, str | int | list[str]]:
     """The action as JSON data: its name and its parameters."""
-    return asdict(action)
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(action).items()}
 
 
 def from_data(data: Mapping[str, object]) -> Action:
@@ -132,6 +166,12 @@ def describe(action: Action) -> str:
             return f"remove {path}"
         case RestoreFile(path=path):
             return f"put {path} back"
+        case Unpause():
+            return "unpause the target"
+        case ConnectNetwork(network=network, aliases=aliases):
+            return f"attach the target to network {network}" + (f" as {', '.join(aliases)}" if aliases else "")
+        case DisconnectNetwork(network=network):
+            return f"detach the target from network {network}"
         case _:
             assert_never(action)
 

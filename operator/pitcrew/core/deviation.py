@@ -57,6 +57,7 @@ class DeviationKind(StrEnum):
     PAUSED = "Paused"
     RESTART_LOOP = "RestartLoop"
     MISSING = "Missing"
+    NETWORK_DETACHED = "NetworkDetached"
     FLAPPING = "Flapping"
 
 
@@ -215,6 +216,8 @@ def _life_deviations(sight: RuntimeFacts, now: datetime) -> tuple[Deviation, ...
     found = []
     if _looping(sight, now):
         found.append(Deviation(kind=DeviationKind.RESTART_LOOP))
+    if sight.running and not all(network.attached and network.named for network in sight.desired):
+        found.append(Deviation(kind=DeviationKind.NETWORK_DETACHED))
     if not sight.running and respected(sight, now) is None and not _engine_restarts(sight, now):
         found.append(Deviation(kind=DeviationKind.NOT_RUNNING))
     return tuple(found)

@@ -23,6 +23,7 @@ class Cause(StrEnum):
     START_FAILED = "StartFailed"
     CRASH_LOOP = "CrashLoop"
     PAUSED = "Paused"
+    NETWORK_DETACHED = "NetworkDetached"
     TARGET_MISSING = "TargetMissing"
     STOPPED_BY_SOMEONE = "StoppedBySomeone"
     NOT_ANSWERING = "NotAnswering"
@@ -118,6 +119,18 @@ RULES: tuple[DiagnosisRule, ...] = (
         signals=(fact("deviation", "Paused"),),
         confidence=95,
         summary="a person paused it",
+    ),
+    DiagnosisRule(
+        cause=Cause.NETWORK_DETACHED,
+        signals=(_RUNNING, fact("network.detached")),
+        confidence=96,
+        summary="it is not attached to a network it declares, so its peers do not find it",
+    ),
+    DiagnosisRule(
+        cause=Cause.NETWORK_DETACHED,
+        signals=(_RUNNING, fact("network.unnamed")),
+        confidence=90,
+        summary="it lost an alias on a network it declares, so its peers do not find it by that name",
     ),
     DiagnosisRule(
         cause=Cause.TARGET_MISSING,

@@ -104,7 +104,20 @@ def _runtime_items(seen: Observation) -> list[_Item]:
         case Blind(reason=reason, detail=detail):
             return [_fact(Source.RUNTIME, "state", "Unknown", f"the runtime could not be seen: {reason}: {detail}")]
         case RuntimeFacts() as facts:
-            return [*_state_items(facts), *(_file_item(file) for file in facts.files if file.present)]
+            return [
+                *_state_items(facts),
+                *(_file_item(file) for file in facts.files if file.present),
+                *_network_items(facts),
+            ]
+
+
+def _network_items(facts: RuntimeFacts) -> list[_Item]:
+    gone = [network.name for network in facts.desired if not network.attached]
+    unnamed = [network.name for network in facts.desired if network.attached and not network.named]
+    return [
+        *(_fact(Source.RUNTIME, "network.detached", name, f"not attached to network {name}") for name in gone),
+        *(_fact(Source.RUNTIME, "network.unnamed", name, f"without its aliases on network {name}") for name in unnamed),
+    ]
 
 
 def _file_item(file: FileFact) -> _Item:

@@ -125,6 +125,15 @@ class FileFact:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkFact:
+    """A declared network: whether the target is attached, and under all declared aliases."""
+
+    name: str
+    attached: bool
+    named: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RuntimeFacts:
     """What the runtime says of a target.
 
@@ -156,6 +165,7 @@ class RuntimeFacts:
     image: str = ""
     env_names: tuple[str, ...] = ()
     files: tuple[FileFact, ...] = ()
+    desired: tuple[NetworkFact, ...] = ()
 
     @property
     def running(self) -> bool:

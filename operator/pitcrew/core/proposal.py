@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 from pitcrew.core.action import (
     Action,
+    ConnectNetwork,
     Irreversible,
     RemoveFile,
     Restart,
     Start,
+    Unpause,
     is_destructive,
     obstacle,
     to_data,
@@ -161,6 +163,25 @@ def _bind(
             if untried:
                 return untried[0]
             return files[0] if files else "none of the declared files exists"
+        case "unpause":
+            return Unpause() if declared.unpause else "the service does not declare it"
+        case "connectNetwork":
+            return _connection(service, evidence, tried)
+
+
+def _connection(service: HealthyService, evidence: Sequence[Evidence], tried: Sequence[Action]) -> Action | str:
+    if service.spec.remediation.actions.connect_network is None:
+        return "the service does not declare it"
+    gone = [item.value for item in evidence if item.key == "network.detached" and item.source is Source.RUNTIME]
+    found = [
+        ConnectNetwork(network=network.name, aliases=tuple(network.aliases))
+        for network in service.spec.desired.networks
+        if network.name in gone
+    ]
+    untried = [connection for connection in found if connection not in tried]
+    if untried:
+        return untried[0]
+    return found[0] if found else "it is attached to every declared network"
 
 
 def _unfit(

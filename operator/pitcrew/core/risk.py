@@ -2,7 +2,17 @@
 
 from dataclasses import dataclass
 
-from pitcrew.core.action import Action, Irreversible, RemoveFile, Restart, RestoreFile, Start
+from pitcrew.core.action import (
+    Action,
+    ConnectNetwork,
+    DisconnectNetwork,
+    Irreversible,
+    RemoveFile,
+    Restart,
+    RestoreFile,
+    Start,
+    Unpause,
+)
 from pitcrew.core.diagnosis import Diagnosis
 from pitcrew.core.history import History
 from pitcrew.core.observation import Observation, Outcome
@@ -18,6 +28,9 @@ _BLAST: dict[type[Action], tuple[int, str]] = {
     RemoveFile: (5, "changes one declared file of one target"),
     Restart: (12, "ends every request and all memory of one target"),
     RestoreFile: (5, "changes one declared file of one target"),
+    Unpause: (5, "lets one target run on as it was"),
+    ConnectNetwork: (5, "attaches one running target to a declared network"),
+    DisconnectNetwork: (5, "detaches one running target from a network"),
 }
 # Alone, High is enough to leave Low with the smallest act and no doubt at all: others depend on the service.
 _CRITICALITY = {Level.LOW: 0, Level.MEDIUM: 5, Level.HIGH: 35, Level.CRITICAL: 50}
@@ -65,6 +78,7 @@ def assess(
         _repetition(history),
         _factor("attempts", _ATTEMPT_POINTS * (attempt - 1), f"attempt {attempt} of this incident"),
         _current_state(seen),
+        *_against_a_person(proposal),
     )
     score = min(100, sum(factor.points for factor in factors))
     return Risk(score=score, level=next(level for least, level in LEVELS if score >= least), factors=factors)
@@ -78,10 +92,17 @@ def _doubt(confidence: int) -> int:
     return (100 - confidence) * 3 // 5
 
 
+def _against_a_person(proposal: Proposal) -> tuple[Factor, ...]:
+    """No engine pauses by itself: whoever did it knows why. Alone it is enough to leave Low (FAULTS row 16)."""
+    if not isinstance(proposal.action, Unpause):
+        return ()
+    return (_factor("a person's act", 40, "a person paused it, and unpausing overrides that person"),)
+
+
 def _reversibility(proposal: Proposal) -> Factor:
     if not isinstance(proposal.undo, Irreversible):
         return _factor("reversibility", 0, f"undone by {proposal.undo.name}")
-    return _factor("reversibility", 0 if isinstance(proposal.action, Start) else 5, proposal.undo.reason)
+    return _factor("reversibility", 0 if isinstance(proposal.action, Start | Unpause) else 5, proposal.undo.reason)
 
 
 def _repetition(history: History) -> Factor:

@@ -23,7 +23,7 @@ class Remedy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=lambda name: name.replace("_", "-"))
 
-    action: Literal["start", "restart", "removeFile"]
+    action: Literal["start", "restart", "removeFile", "unpause", "connectNetwork"]
     undo: Literal["at-once", "at-end"] = "at-once"
 
 

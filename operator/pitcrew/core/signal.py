@@ -23,6 +23,8 @@ FACTS: tuple[str, ...] = (
     "deaths",
     "engine.streak",
     "file.present",
+    "network.detached",
+    "network.unnamed",
     "deviation",
     "probe.failing",
     "probe.good",

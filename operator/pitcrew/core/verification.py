@@ -9,7 +9,16 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
 
-from pitcrew.core.action import Action, RemoveFile, Restart, RestoreFile, Start
+from pitcrew.core.action import (
+    Action,
+    ConnectNetwork,
+    DisconnectNetwork,
+    RemoveFile,
+    Restart,
+    RestoreFile,
+    Start,
+    Unpause,
+)
 from pitcrew.core.resource import HealthyService
 
 PROBE_INTERVAL_S = 1
@@ -43,6 +52,8 @@ def settle_s(action: Action, service: HealthyService) -> int:
     match action:
         case RemoveFile() | RestoreFile():
             return 5
+        case ConnectNetwork() | DisconnectNetwork() | Unpause():
+            return 10 + delay_s
         case Start():
             return 30 + delay_s
         case Restart(grace_s=grace_s):

@@ -70,11 +70,11 @@ class Desk:
     guardrails: Guardrails = NO_GUARDRAILS
     well: bool = False
     """Whether it was ever seen not to deviate."""
-    spell: Spell = field(init=False)
-    """Whether it deviated when it was looked at last and since when, for the weather over all services."""
     hired_at: datetime | None = None
     writing_since: datetime | None = None
     unwritten: str = ""
+    spell: Spell = field(init=False)
+    """Whether it deviated when it was looked at last and since when, for the weather over all services."""
 
     def __post_init__(self) -> None:
         self.spell = Spell(service=self.service.key, deviates=None)

@@ -5,11 +5,14 @@ from datetime import datetime
 
 from pitcrew.core.action import (
     Action,
+    ConnectNetwork,
+    DisconnectNetwork,
     Irreversible,
     RemoveFile,
     Restart,
     RestoreFile,
     Start,
+    Unpause,
     is_destructive,
     to_data,
     undo_of,
@@ -69,6 +72,11 @@ def undeclared(service: HealthyService, action: Action) -> str | None:
             permitted = allowed.restart is not None and allowed.restart.grace_period_seconds == grace_s
         case RemoveFile(path=path):
             permitted = allowed.remove_file is not None and path in allowed.remove_file.paths
-        case RestoreFile():
+        case Unpause():
+            permitted = allowed.unpause is not None
+        case ConnectNetwork(network=network, aliases=aliases):
+            desired = {one.name: tuple(one.aliases) for one in service.spec.desired.networks}
+            permitted = allowed.connect_network is not None and desired.get(network) == aliases
+        case RestoreFile() | DisconnectNetwork():
             permitted = False
     return None if permitted else f"the service does not declare {action.name} with these parameters"

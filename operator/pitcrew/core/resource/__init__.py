@@ -20,8 +20,26 @@ from pitcrew.core.resource.base import (
 from pitcrew.core.resource.guardrail import POLICY_KIND, Guardrail, PolicyMetadata, RemediationPolicy, Selector
 from pitcrew.core.resource.policy import Approvers, Budget, Mode, Policy, Rule, RuleEffect, UserName
 from pitcrew.core.resource.probe import DockerHealth, ExecProbe, Header, HttpGet, Probe
-from pitcrew.core.resource.remediation import Actions, Remediation, RemoveFileAction, RestartAction, StartAction
-from pitcrew.core.resource.service import API_VERSION, KIND, HealthyService, Metadata, ServiceKey, Spec
+from pitcrew.core.resource.remediation import (
+    Actions,
+    ConnectNetworkAction,
+    Remediation,
+    RemoveFileAction,
+    RestartAction,
+    StartAction,
+    UnpauseAction,
+)
+from pitcrew.core.resource.service import (
+    API_VERSION,
+    KIND,
+    Desired,
+    DesiredNetwork,
+    HealthyService,
+    Metadata,
+    NetworkName,
+    ServiceKey,
+    Spec,
+)
 from pitcrew.core.resource.target import DockerTarget, ProcessTarget, Target, TargetKind
 
 __all__ = [
@@ -32,6 +50,9 @@ __all__ = [
     "Approvers",
     "Argument",
     "Budget",
+    "ConnectNetworkAction",
+    "Desired",
+    "DesiredNetwork",
     "DnsName",
     "DockerHealth",
     "DockerTarget",
@@ -48,6 +69,7 @@ __all__ = [
     "Metadata",
     "Mode",
     "Model",
+    "NetworkName",
     "Policy",
     "PolicyMetadata",
     "Probe",
@@ -65,6 +87,7 @@ __all__ = [
     "Suspend",
     "Target",
     "TargetKind",
+    "UnpauseAction",
     "UserName",
     "parse_duration",
     "reaches",

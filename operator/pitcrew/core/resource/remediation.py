@@ -26,6 +26,14 @@ class RemoveFileAction(Model):
     relative path starts there."""
 
 
+class UnpauseAction(Model):
+    """Permission to let a paused container run on; a person paused it, so it is never a Low risk."""
+
+
+class ConnectNetworkAction(Model):
+    """Permission to attach the container to the networks of `spec.desired.networks`, with their aliases."""
+
+
 class Actions(Model):
     """What PitCrew may do to this service, by name; nothing named means observe only."""
 
@@ -35,6 +43,10 @@ class Actions(Model):
     """Restart the target."""
     remove_file: RemoveFileAction | None = None
     """Remove declared files."""
+    unpause: UnpauseAction | None = None
+    """Let a paused container run on."""
+    connect_network: ConnectNetworkAction | None = None
+    """Attach the container to a declared network again, live."""
 
 
 class Remediation(Model):

@@ -28,6 +28,32 @@ class Metadata(Model):
     """Labels for selection by people and policies; nothing acts on them."""
 
 
+NetworkName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$")]
+
+
+class DesiredNetwork(Model):
+    """A network that the container must be attached to."""
+
+    name: NetworkName
+    """Name of the network, of which the engine must have exactly one."""
+    aliases: Annotated[list[NetworkName], Field(max_length=16)] = Field(default_factory=list)
+    """Names under which others on that network find it; all of them must be there."""
+
+
+class Desired(Model):
+    """What must be so beyond what probes ask."""
+
+    networks: Annotated[list[DesiredNetwork], Field(max_length=16)] = Field(default_factory=list)
+    """Networks of a docker target."""
+
+    @model_validator(mode="after")
+    def _networks_are_named_once(self) -> "Desired":
+        names = [network.name for network in self.networks]
+        if len(set(names)) != len(names):
+            raise ValueError("name each network once")
+        return self
+
+
 class Suspend(Model):
     """A pause of all effects on the service, declared with it."""
 
@@ -44,6 +70,8 @@ class Spec(Model):
     """The workload behind the service."""
     probes: Annotated[list[Probe], Field(max_length=16)] = Field(default_factory=list)
     """Questions that define health; default: the container's own HEALTHCHECK."""
+    desired: Desired = Field(default_factory=Desired)
+    """What must be so beyond the probes."""
     remediation: Remediation = Field(default_factory=Remediation)
     """What PitCrew may do to the service."""
     criticality: Level = Level.MEDIUM
@@ -86,6 +114,17 @@ class HealthyService(Model):
             raise ValueError("spec.probes: each probe needs a name of its own")
         if self.spec.target.kind is not TargetKind.DOCKER and any(p.docker_health for p in self.spec.probes):
             raise ValueError("spec.probes: dockerHealth needs spec.target.docker")
+        return self
+
+    @model_validator(mode="after")
+    def _only_containers_have_networks_and_pauses(self) -> "HealthyService":
+        actions, docker = self.spec.remediation.actions, self.spec.target.kind is TargetKind.DOCKER
+        if self.spec.desired.networks and not docker:
+            raise ValueError("spec.desired.networks: needs spec.target.docker")
+        if (actions.unpause or actions.connect_network) and not docker:
+            raise ValueError("spec.remediation.actions: unpause and connectNetwork need spec.target.docker")
+        if actions.connect_network and not self.spec.desired.networks:
+            raise ValueError("spec.remediation.actions.connectNetwork: needs networks in spec.desired.networks")
         return self
 
     @model_validator(mode="after")

@@ -94,7 +94,8 @@ def _declared(
 ) -> tuple[HealthyService, Guardrails, tuple[str, ...]]:
     """The service and the policies in the manifests given, in those of the running operator, or in those the status
     names; and what may be missing."""
-    paths, doubts = manifests or _of_operator(state), ()
+    doubts: tuple[str, ...] = ()
+    paths = manifests or _of_operator(state)
     if not paths:
         paths, doubts = tuple(manifest_files(read_status(state / "status"))), (_FEW,)
     if not paths:

@@ -1,4 +1,4 @@
-"""The changing half of the Docker runtime: start, restart, removeFile, restoreFile. Only the Mechanic holds one."""
+"""The changing half of the Docker runtime: start and restart, files, networks, unpause. Only the Mechanic holds one."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from typing import TypeVar, assert_never
 
 from docker import errors
 
-from pitcrew.adapters.runtime.docker import archive, commands
+from pitcrew.adapters.runtime.docker import archive, commands, networks
 from pitcrew.adapters.runtime.docker.engine import CallFailed, Engine, Session, checked, explanation, url
 from pitcrew.adapters.runtime.docker.facts import Inspected, facts_of
 from pitcrew.adapters.runtime.docker.frames import head_of
@@ -16,7 +16,19 @@ from pitcrew.adapters.runtime.docker.targets import find, inspect, removable_pat
 from pitcrew.adapters.runtime.docker.text import printable
 from pitcrew.adapters.runtime.docker.undo import Keepsakes, Kept
 from pitcrew.adapters.runtime.docker.wire import READ_S
-from pitcrew.core.action import Action, RemoveFile, Restart, RestoreFile, Seen, Start, Trace, obstacle
+from pitcrew.core.action import (
+    Action,
+    ConnectNetwork,
+    DisconnectNetwork,
+    RemoveFile,
+    Restart,
+    RestoreFile,
+    Seen,
+    Start,
+    Trace,
+    Unpause,
+    obstacle,
+)
 from pitcrew.core.errors import EffectFailed, EngineForbidden, EngineUnavailable, OutcomeUnknown, Refused
 from pitcrew.core.resource import HealthyService
 from pitcrew.ports import TargetLock
@@ -76,6 +88,16 @@ class DockerActuator:
                     lambda session: _post(session, trace.target_id, "restart", {"t": grace_s}),
                     deadline_s=grace_s + self._kill_allowance_s,
                 )
+            case Unpause():
+                await self._effect(service, lambda session: _post(session, trace.target_id, "unpause", {}))
+            case ConnectNetwork(aliases=aliases):
+                network_id = trace.notes["network"]
+                await self._effect(
+                    service, lambda session: networks.connect(session, network_id, trace.target_id, aliases)
+                )
+            case DisconnectNetwork():
+                network_id = trace.notes["network"]
+                await self._effect(service, lambda session: networks.disconnect(session, network_id, trace.target_id))
             case RemoveFile(path=path):
                 await self._remove(service, path, trace)
             case RestoreFile(path=path):
@@ -117,7 +139,9 @@ class DockerActuator:
 
     def _notes(self, session: Session, seen: Inspected, action: Action) -> Mapping[str, str]:
         match action:
-            case Start() | Restart():
+            case ConnectNetwork() | DisconnectNetwork():
+                return networks.notes_of(session, seen, action)
+            case Start() | Restart() | Unpause():
                 return {"state": seen.state.value}
             case RemoveFile(path=path):
                 return self._keep(session, seen.container_id, path)
@@ -186,6 +210,9 @@ class DockerActuator:
 def _refuse_undeclared(service: HealthyService, action: Action) -> None:
     if isinstance(action, RemoveFile | RestoreFile) and action.path not in removable_paths(service):
         raise Refused(f"{service.key}: {action.path!r} is not declared in spec.remediation.actions.removeFile.paths")
+    desired = {network.name for network in service.spec.desired.networks}
+    if isinstance(action, ConnectNetwork | DisconnectNetwork) and action.network not in desired:
+        raise Refused(f"{service.key}: {action.network!r} is not declared in spec.desired.networks")
 
 
 def _post(session: Session, container_id: str, verb: str, params: Mapping[str, int]) -> None:

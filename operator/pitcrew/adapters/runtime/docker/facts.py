@@ -7,8 +7,8 @@ from datetime import datetime
 from pitcrew.adapters.runtime.docker.events import EngineEvent, ending_at, own_deaths
 from pitcrew.adapters.runtime.docker.frames import parse_instant
 from pitcrew.adapters.runtime.docker.text import printable
-from pitcrew.core.observation import EngineHealth, FileFact, RuntimeFacts, RuntimeState, StoppedBy
-from pitcrew.core.resource import TargetKind
+from pitcrew.core.observation import EngineHealth, FileFact, NetworkFact, RuntimeFacts, RuntimeState, StoppedBy
+from pitcrew.core.resource import DesiredNetwork, TargetKind
 
 HEALTH_OUTPUT_CHARS_MAX = 512
 ERROR_CHARS_MAX = 512
@@ -96,6 +96,7 @@ def facts_of(
     events: Iterable[EngineEvent],
     now: datetime,
     files: tuple[FileFact, ...],
+    desired: Iterable[DesiredNetwork] = (),
     suspended: bool,
     is_here: bool,
 ) -> RuntimeFacts:
@@ -126,7 +127,15 @@ def facts_of(
         image=seen.text("Image")[:128],
         env_names=_env_names(seen),
         files=files,
+        desired=tuple(network_fact(seen, network) for network in desired),
     )
+
+
+def network_fact(seen: Inspected, desired: DesiredNetwork) -> NetworkFact:
+    """Whether a container is attached to a network under every alias; its settings outlast its run."""
+    networks = seen.part("NetworkSettings", "Networks")
+    aliases = set(seen.sequence("NetworkSettings", "Networks", desired.name, "Aliases"))
+    return NetworkFact(name=desired.name, attached=desired.name in networks, named=aliases.issuperset(desired.aliases))
 
 
 def policy_restarts(seen: Inspected) -> bool:

@@ -5,11 +5,22 @@ from typing import assert_never
 
 from docker import errors
 
-from pitcrew.adapters.runtime.docker import commands
+from pitcrew.adapters.runtime.docker import commands, networks
 from pitcrew.adapters.runtime.docker.engine import Engine, Session
 from pitcrew.adapters.runtime.docker.facts import Inspected
 from pitcrew.adapters.runtime.docker.targets import inspect, stat
-from pitcrew.core.action import Action, RemoveFile, Restart, RestoreFile, Seen, Start, Trace
+from pitcrew.core.action import (
+    Action,
+    ConnectNetwork,
+    DisconnectNetwork,
+    RemoveFile,
+    Restart,
+    RestoreFile,
+    Seen,
+    Start,
+    Trace,
+    Unpause,
+)
 from pitcrew.core.errors import Unavailable
 from pitcrew.core.observation import RuntimeState
 from pitcrew.core.resource import HealthyService
@@ -67,6 +78,10 @@ def _verdict(session: Session, action: Action, trace: Trace) -> Seen:
             return _of_start(seen, trace)
         case Restart():
             return _of_restart(seen, trace)
+        case Unpause():
+            return Seen.NOT_DONE if seen.state is RuntimeState.PAUSED else Seen.DONE
+        case ConnectNetwork() | DisconnectNetwork():
+            return networks.verdict(seen, action)
         case RemoveFile(path=path):
             return _of_removal(session, seen, path, trace)
         case RestoreFile(path=path):

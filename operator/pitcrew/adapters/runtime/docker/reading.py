@@ -132,6 +132,7 @@ class DockerRuntime:
             events=self._stream.memory.of_container(seen.container_id),
             now=self._now(),
             files=file_facts(session, seen, removable_paths(service)),
+            desired=service.spec.desired.networks,
             suspended=is_here and is_suspended(seen.number("State", "Pid"), seen.container_id),
             is_here=is_here,
         )

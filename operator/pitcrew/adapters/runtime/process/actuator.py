@@ -18,12 +18,27 @@ from pitcrew.adapters.runtime.process.home import (
 )
 from pitcrew.adapters.runtime.process.runtime import absence, look_now
 from pitcrew.adapters.runtime.process.workers import Workers
-from pitcrew.core.action import Action, RemoveFile, Restart, RestoreFile, Seen, Start, Trace, obstacle
+from pitcrew.core.action import (
+    Action,
+    ConnectNetwork,
+    DisconnectNetwork,
+    RemoveFile,
+    Restart,
+    RestoreFile,
+    Seen,
+    Start,
+    Trace,
+    Unpause,
+    obstacle,
+)
 from pitcrew.core.errors import EffectFailed, InvalidInput, OutcomeUnknown, Refused, TargetAbsent, Unavailable
 from pitcrew.core.resource import HealthyService
 
 KILL_SLACK_S = 15.0
 """Beyond the grace: the shim's own wait after a kill, and the start itself."""
+
+
+_NOT_FOR_PROCESSES = "a local process has neither networks nor a pause; declare what fits a process"
 
 
 class ProcessActuator:
@@ -105,6 +120,8 @@ class ProcessActuator:
                 if inside.status(_working_dir(service), path) is not None:
                     raise Refused(f"{path}: is there; what was kept of it never replaces anything")
                 return {"sha256": kept.sha256}
+            case Unpause() | ConnectNetwork() | DisconnectNetwork():
+                raise Refused(_NOT_FOR_PROCESSES)
             case _:
                 assert_never(action)
 
@@ -135,6 +152,8 @@ class ProcessActuator:
                 return (lambda: self._remove(service, path, trace)), self._effect_wait_s
             case RestoreFile(path=path):
                 return (lambda: self._restore(service, path, trace)), self._effect_wait_s
+            case Unpause() | ConnectNetwork() | DisconnectNetwork():
+                raise Refused(_NOT_FOR_PROCESSES)
             case _:
                 assert_never(action)
 
@@ -214,6 +233,8 @@ class ProcessActuator:
                     return Seen.NOT_DONE
                 kept, _ = inside.read(_working_dir(service), path, bytes_max=self._keep_bytes_max)
                 return Seen.DONE if kept.sha256 == trace.notes.get("sha256") else Seen.UNKNOWN
+            case Unpause() | ConnectNetwork() | DisconnectNetwork():
+                return Seen.NOT_DONE
             case _:
                 assert_never(action)
 
