@@ -110,8 +110,10 @@ def test_a_mass_failure_is_one_storm_and_the_rest_of_it_is_healed_afterwards(str
     street.mend("victim")
     street.mend("second")
     eventually(lambda: _types(operator) == ["StormBegan", "StormEnded"], timeout_s=60, what="the end of the storm")
-    eventually(
-        lambda: "default/third" in {one["service"] for one in operator.incidents()[opened:]},
-        timeout_s=60,
-        what="an incident of the service that is still ill",
-    )
+    try:
+        eventually(
+            lambda: "default/third" in {one["service"] for one in operator.incidents()[opened:]},
+            what="an incident of the service that is still ill",
+        )
+    except AssertionError as late:
+        raise AssertionError(f"{late}; {operator.status('third')}; log:\n{operator.log[-4000:]}") from None

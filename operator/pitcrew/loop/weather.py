@@ -39,13 +39,13 @@ class Weather:
             JournalError: a storm began or ended and that could not be kept; it is tried again with the next look, and
             nothing is acted on meanwhile.
         """
-        spells = {key: desk.spell for key, desk in self._desks().items()}
-        if not spells or (spells == self._seen and self._recorded == (self._crew.sky.storm is not None)):
-            return
         async with self._turn:
-            await self._decide(spells)
-            self._call(spells)
-            self._seen = spells
+            spells = {key: desk.spell for key, desk in self._desks().items()}
+            settled = self._recorded == (self._crew.sky.storm is not None)
+            if spells and (spells != self._seen or not settled):
+                await self._decide(spells)
+                self._call(spells)
+                self._seen = spells
 
     def _call(self, spells: Mapping[ServiceKey, Spell]) -> None:
         """Have all looked at where one newly deviates, before its remedy, so that a storm is seen in time."""
