@@ -18,6 +18,14 @@ def spells(*seconds: float | None, well: int = 0, unseen: int = 0) -> list[Spell
     return [*deviating, *others, *(Spell(service=f"default/u{place}", deviates=None) for place in range(unseen))]
 
 
+def failing(*seconds: float) -> list[Spell]:
+    """Services whose last answer was bad, below their thresholds."""
+    return [
+        Spell(service=f"default/f{at}", deviates=False, failing=True, began_at=NOW + timedelta(seconds=at))
+        for at in seconds
+    ]
+
+
 def now(found: list[Spell], lasting: Storm | None = None) -> Storm | None:
     return forecast(lasting, found, services_min=3, window_s=60)
 
@@ -35,6 +43,8 @@ def now(found: list[Spell], lasting: Storm | None = None) -> Storm | None:
         pytest.param(spells(None, None, None), False, id="never seen well"),
         pytest.param(spells(0, 1, unseen=3), False, id="what cannot be told does not count"),
         pytest.param([], False, id="nothing declared"),
+        pytest.param([*spells(0), *failing(1, 2)], True, id="one deviates, and others are about to"),
+        pytest.param(failing(0, 1, 2), False, id="all are only about to"),
     ],
 )
 def test_a_storm_begins_when_enough_services_begin_to_deviate_together(found: list[Spell], storms: bool) -> None:
@@ -57,6 +67,7 @@ LASTING = Storm(services=("default/s0", "default/s1", "default/s2"), declared=4,
         pytest.param(spells(0, 1, well=2), True, id="half deviate"),
         pytest.param(spells(0, well=3), False, id="fewer than half"),
         pytest.param(spells(0, 1), False, id="too few are declared"),
+        pytest.param([*failing(0, 1), *spells(well=2)], True, id="half are about to"),
         pytest.param(spells(None, None, None, well=1), True, id="after a restart"),
         pytest.param(
             [Spell(service=name, deviates=None) for name in (*LASTING.services, "default/w0")], True, id="unseen"

@@ -340,6 +340,13 @@ def deviating_since(watch: Watch, now: datetime) -> datetime:
     return min([*began, now])
 
 
+def failing_since(watch: Watch) -> datetime | None:
+    """When the first of the probes whose last answers were failures began to fail; None where none does."""
+    running = isinstance(watch.sight, RuntimeFacts) and watch.sight.running
+    began = [track.failed_since for track in watch.tracks.values() if track.failures and track.failed_since]
+    return min(began, default=None) if running else None
+
+
 def deviates(watch: Watch, now: datetime) -> bool | None:
     """Whether the service deviates, by thresholds; None while that cannot be told.
 

@@ -28,6 +28,8 @@ NAMES_BYTES_MAX = 300
 class Spell:
     """One declared service: whether it deviates (None: cannot be told), and since when, where its beginning was seen.
 
+    `failing` is a last answer that was bad, before it is a deviation by its threshold: a storm is to be seen before the
+    first remedy, and of many slow probes one is the first.
     A service that was never seen well did not begin to deviate: after a start of the machine everything is down, and
     has to be started.
     """
@@ -35,6 +37,12 @@ class Spell:
     service: str
     deviates: bool | None
     began_at: datetime | None = None
+    failing: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether it deviates, or is about to."""
+        return self.failing or self.deviates is True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,23 +79,25 @@ class Sky:
 def forecast(lasting: Storm | None, spells: Sequence[Spell], *, services_min: int, window_s: int) -> Storm | None:
     """The storm that lasts now, given the one of before; pure over the whole fleet.
 
-    One begins when enough services, and half of all, began to deviate within one window. What cannot be told begins
-    none, and lets none end: a service of a storm that cannot be seen still counts.
+    One begins when enough services, and half of all, began to fail within one window, and one of them deviates. What
+    cannot be told begins none, and lets none end: a service of a storm that cannot be seen still counts.
     """
     if lasting is None:
         return _beginning(spells, services_min, window_s)
-    counted = [s.service for s in spells if s.deviates or (s.deviates is None and s.service in lasting.services)]
+    counted = [s.service for s in spells if s.counts or (s.deviates is None and s.service in lasting.services)]
     if len(spells) < services_min or 2 * len(counted) < len(spells):
         return None
     return replace(lasting, services=tuple(sorted(counted)), declared=len(spells))
 
 
 def _beginning(spells: Sequence[Spell], services_min: int, window_s: int) -> Storm | None:
-    began = sorted(at for s in spells if s.deviates and (at := s.began_at) is not None)
+    if not any(s.deviates for s in spells):
+        return None
+    began = sorted(at for s in spells if s.counts and (at := s.began_at) is not None)
     enough = max(services_min, -(-len(spells) // 2))
     for first, last in zip(began, began[enough - 1 :], strict=False):
         if last - first <= timedelta(seconds=window_s):
-            deviating = tuple(sorted(s.service for s in spells if s.deviates))
+            deviating = tuple(sorted(s.service for s in spells if s.counts))
             return Storm(services=deviating, declared=len(spells), since=first)
     return None
 

@@ -10,7 +10,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from pitcrew.core.conditions import Condition, Notice, ServiceStatus, conditions, notice
-from pitcrew.core.deviation import Deviation, Watch, deviates, deviating_since, deviations, forgiven, health, observe
+from pitcrew.core.deviation import (
+    Deviation,
+    Watch,
+    deviates,
+    deviating_since,
+    deviations,
+    failing_since,
+    forgiven,
+    health,
+    observe,
+)
 from pitcrew.core.errors import JournalError
 from pitcrew.core.event import (
     Event,
@@ -102,13 +112,13 @@ class Desk:
         return seen
 
     def _note_spell(self) -> None:
-        state, began_at = self.deviates(), self.spell.began_at
-        if state is False:
+        state, failing = self.deviates(), failing_since(self.watch)
+        began_at = self.spell.began_at
+        if state is False and failing is None:
             self.well, began_at = True, None
-        elif state and self.well and began_at is None:
-            began_at = deviating_since(self.watch, self.now())
-        if (state, began_at) != (self.spell.deviates, self.spell.began_at):
-            self.spell = Spell(service=self.service.key, deviates=state, began_at=began_at)
+        elif self.well and began_at is None and (state or failing):
+            began_at = min(deviating_since(self.watch, self.now()), failing or self.now())
+        self.spell = Spell(service=self.service.key, deviates=state, began_at=began_at, failing=failing is not None)
 
     @property
     def policy_digest(self) -> str:

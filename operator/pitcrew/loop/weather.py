@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 
 from pitcrew.core import storm
 from pitcrew.core.conditions import storm_notice
@@ -11,6 +12,9 @@ from pitcrew.core.resource import ServiceKey
 from pitcrew.core.storm import Spell
 from pitcrew.loop.crew import Crew
 from pitcrew.loop.desk import Desk
+
+CALL_EVERY_S = 10
+"""Seconds between two calls to look at all services at once: one that begins to deviate may be the first of many."""
 
 _log = logging.getLogger("pitcrew.loop")
 
@@ -26,6 +30,7 @@ class Weather:
         self._seen: dict[ServiceKey, Spell] = {}
         self._recorded = crew.sky.storm is not None
         self._turn = asyncio.Lock()
+        self._called_at: datetime | None = None
 
     async def look(self) -> None:
         """Decide anew where a service changed since the last look.
@@ -34,12 +39,23 @@ class Weather:
             JournalError: a storm began or ended and that could not be kept; it is tried again with the next look, and
             nothing is acted on meanwhile.
         """
-        spells = {key: desk.spell for key, desk in self._desks().items()}
-        if not spells or (spells == self._seen and self._recorded == (self._crew.sky.storm is not None)):
-            return
         async with self._turn:
-            await self._decide(spells)
-            self._seen = spells
+            spells = {key: desk.spell for key, desk in self._desks().items()}
+            settled = self._recorded == (self._crew.sky.storm is not None)
+            if spells and (spells != self._seen or not settled):
+                await self._decide(spells)
+                self._call(spells)
+                self._seen = spells
+
+    def _call(self, spells: Mapping[ServiceKey, Spell]) -> None:
+        """Have all looked at where one newly deviates, before its remedy, so that a storm is seen in time."""
+        before = {key for key, one in self._seen.items() if not one.deviates}
+        fresh = [key for key, one in spells.items() if one.deviates and key in before]
+        now = self._crew.clock.now().at
+        called = self._called_at is not None and now - self._called_at < timedelta(seconds=CALL_EVERY_S)
+        if fresh and not called and len(spells) >= self._crew.settings.storm_services_min:
+            self._called_at = now
+            self._wake()
 
     async def _decide(self, spells: Mapping[ServiceKey, Spell]) -> None:
         sky, settings = self._crew.sky, self._crew.settings
