@@ -24,9 +24,11 @@ from pitcrew.core.resource import HealthyService, TargetKind
 from pitcrew.loop.control import Control
 from pitcrew.loop.crew import Crew
 from pitcrew.loop.fleet import Fleet
+from pitcrew.loop.tokens import Tokens
 from pitcrew.ports import (
     Actuator,
     Clock,
+    Consultant,
     HttpProber,
     Journal,
     JournalStore,
@@ -70,6 +72,7 @@ class World:
     permits: Ledger
     spent: Ledger
     stop: StopSwitch
+    consultant: Consultant | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +90,8 @@ class Operator:
         halves: list[Runtime | Actuator] = [*self.world.runtimes.values(), *self.world.actuators.values()]
         for half in halves:
             await half.close()
+        if self.world.consultant is not None:
+            await self.world.consultant.close()
         self.world.locks.close()
         self.world.journal_files.close()
         self.world.lock.close()
@@ -150,6 +155,22 @@ def open_world(settings: Settings) -> World:
         permits=LedgerFile(path=state / "official" / "ledger.jsonl"),
         spent=LedgerFile(path=state / "mechanic" / "spent.jsonl"),
         stop=StopFile(state=state),
+        consultant=_consultant(settings),
+    )
+
+
+def _consultant(settings: Settings) -> Consultant | None:
+    """The model that is configured; one that cannot be reached says so at each incident, and the rules go on."""
+    from pitcrew.adapters.diagnoser.openai import OpenAIConsultant
+
+    if not settings.model:
+        return None
+    return OpenAIConsultant(
+        model=settings.model,
+        api_key=os.environ.get("OPENAI_API_KEY", ""),
+        base_url=os.environ.get("OPENAI_BASE_URL", ""),
+        deadline_s=settings.model_deadline_s,
+        monotonic=time.monotonic,
     )
 
 
@@ -222,7 +243,9 @@ def assemble(world: World, settings: Settings) -> Operator:
         reports=world.reports,
         runbooks=world.runbooks,
         standing=standing,
+        tokens=Tokens(),
         halted=lambda: _halted(world),
+        consultant=world.consultant,
     )
     ending = asyncio.Event()
     fleet = Fleet(crew, world.manifests, ending)

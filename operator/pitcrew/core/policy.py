@@ -89,6 +89,8 @@ class Case:
     level: Level
     tries: Tries
     facts: Mapping[str, Mapping[str, object]]
+    doubt: str = ""
+    """Why a person must decide, whatever the ladder allows: two opinions that differ, or one that no rule shares."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,13 +135,15 @@ def judge(
     case: Mapping[str, object],
     spending: Spending,
     now: datetime,
+    doubt: str = "",
 ) -> Verdict:
-    """The verdict on a plan of this risk level; `case` is what the rules in CEL see."""
+    """The verdict on a plan of this risk level; `case` is what the rules in CEL see, `doubt` asks a person."""
     rulings = (
         *_stop(spending, now),
         *_suspended(service, spending, now),
         *_mode(service),
         *_ladders(service, level),
+        *_second_opinion(doubt),
         *_attempts(service, tries),
         *_budgets(service, spending, now),
         *_cooldown(service, spending, now),
@@ -201,6 +205,10 @@ def _ladders(service: HealthyService, level: Level) -> tuple[Ruling, ...]:
         return (Ruling(rule="ladder/approve", effect=Effect.REQUIRE_APPROVAL, message=message),)
     message = f"risk {level} is above approveUpTo {policy.approve_up_to}"
     return (Ruling(rule="ladder/deny", effect=Effect.DENY, message=message),)
+
+
+def _second_opinion(doubt: str) -> tuple[Ruling, ...]:
+    return (Ruling(rule="second-opinion", effect=Effect.REQUIRE_APPROVAL, message=doubt),) if doubt else ()
 
 
 def _attempts(service: HealthyService, tries: Tries) -> tuple[Ruling, ...]:

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from pitcrew.core.order import Standing
 from pitcrew.core.resource import TargetKind
+from pitcrew.loop.tokens import Tokens
 from pitcrew.ports import (
     Clock,
+    Consultant,
     HttpProber,
     Journal,
     Mechanic,
@@ -35,5 +37,9 @@ class Crew:
     runbooks: RunbookSource
     standing: Standing
     """The orders of people that stand, as the journal tells them."""
+    tokens: Tokens
+    """What asking models cost lately, as the journal tells it."""
     halted: Callable[[], str]
     """Why no effect is possible at all now (a person's stop, a damaged journal), for people; empty while it is."""
+    consultant: Consultant | None = None
+    """Who gives second opinions; None where no model is configured."""

@@ -24,6 +24,7 @@ from pitcrew.core.incident import (
 from pitcrew.core.observation import Observation
 from pitcrew.core.policy import suspension
 from pitcrew.core.resource import HealthyService
+from pitcrew.loop.consultation import Consultation
 from pitcrew.loop.crew import Crew
 from pitcrew.loop.seeing import see
 
@@ -53,6 +54,12 @@ class Desk:
     ended: list[Incident] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     shown: tuple[Condition, ...] = ()
+    nudge: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the worker should take its next turn now."""
+    consultation: Consultation = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.consultation = Consultation(self.nudge.set)
 
     @property
     def case(self) -> Incident:
@@ -101,6 +108,7 @@ class Desk:
         entry = to_entry(incident_id or self.case.id, self.service.key, event)
         record = await self.crew.journal.append(entry)
         self.incident = advance(self.incident, event, record.at)
+        self.crew.tokens.take(self.incident.id, event, record.at)
         if isinstance(event, Verified) and event.passed:
             self.watch = forgiven(self.watch)
         told = notice(event, self.incident, record.at)

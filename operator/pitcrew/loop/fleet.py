@@ -64,6 +64,7 @@ def remember(crew: Crew) -> Memory:
         event = from_record(record)
         incident = advance(incidents.get(record.incident), event, record.at)
         incidents[record.incident] = incident
+        crew.tokens.take(record.incident, event, record.at)
         name, _, number = record.incident.rpartition("-")
         memory.numbers[name] = max(memory.numbers.get(name, 0), int(number))
         told = memory.notices.setdefault(record.service, [])

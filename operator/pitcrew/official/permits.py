@@ -219,7 +219,7 @@ class SigningOfficial:
         spending = self._spending(service, plan, lately)
         spending = replace(spending, stopped=self.stop(), suspended=self.suspended(service.key))
         facts = case_of(service, plan, case, now)
-        verdict = judge(service, case.level, case.tries, rules, facts, spending, now)
+        verdict = judge(service, case.level, case.tries, rules, facts, spending, now, case.doubt)
         if isinstance(lately, Lately):
             questions, digest = lately.questions, plan.digest
             verdict = with_approval(verdict, questions.requests.get(digest), questions.decisions.get(digest), now)
