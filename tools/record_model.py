@@ -1,6 +1,6 @@
 """Record what a model answers: stands between a command and a model's endpoint, and writes down each exchange.
 
-    python tools/record_model.py --upstream http://127.0.0.1:8001/v1 --model NAME --when "declared file exists" -- COMMAND
+    python tools/record_model.py --upstream http://127.0.0.1:8001/v1 --model NAME --when "file exists" -- COMMAND
 
 The command runs with OPENAI_BASE_URL and PITCREW_MODEL set to this, so that PitCrew's own client asks, with its own
 prompt. Each exchange becomes a file in tools/recorded/: model, date, digest of the request, and the answer as it came.

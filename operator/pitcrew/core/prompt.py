@@ -249,7 +249,7 @@ def _bare(text: str) -> str:
     if fenced := _FENCED.match(rest):
         return fenced[1]
     begin, end = rest.find("{"), rest.rfind("}")
-    if begin < 0 or end < begin:
+    if begin < 0 or end < begin or rest.startswith("["):
         raise _NotTaken("the answer holds no JSON object")
     return rest[begin : end + 1]
 
