@@ -11,6 +11,8 @@ import select
 import shutil
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pitcrew.core.errors import PitCrewError
@@ -20,6 +22,7 @@ from pitcrew.entrypoints.cli import orders
 from tools.demo_seen import Follower, watched, witness
 from tools.demo_stage import docker_missing, docker_stage, operator, process_stage
 from tools.demo_world import DEMO, ROOT, STATE, DemoError, Stage, pitcrew, run_chaos, say, until
+from tools.recorded_model import playing, recordings
 
 COME_UP_S = 60
 ANSWER_S = 60
@@ -44,11 +47,32 @@ def main() -> int:
     STATE.mkdir(mode=0o755)
     try:
         reason = docker_missing()
-        with docker_stage() if not reason else process_stage(reason) as stage, operator(stage, approving()):
+        with (
+            docker_stage() if not reason else process_stage(reason) as stage,
+            model() as told,
+            operator(stage, {**approving(), **told}),
+        ):
             return play(stage, began)
     except (DemoError, PitCrewError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
+
+
+@contextmanager
+def model() -> Iterator[dict[str, str]]:
+    """What the operator is told about a model: the one that is configured, or one whose recorded answers are played."""
+    if os.environ.get("PITCREW_MODEL"):
+        say("Demo", f"the model {os.environ['PITCREW_MODEL']} gives second opinions, as the environment says")
+        yield {}
+        return
+    known = recordings()
+    say("Demo", "no model is configured; add one with PITCREW_MODEL, OPENAI_API_KEY and OPENAI_BASE_URL")
+    say(
+        "Demo",
+        f"played instead: recorded answers of {known[0].model} of {known[0].date}, by the same client and checks",
+    )
+    with playing(known) as url:
+        yield {"PITCREW_MODEL": known[0].model, "OPENAI_BASE_URL": url, "OPENAI_API_KEY": "recorded"}
 
 
 def approving() -> dict[str, str]:
@@ -200,10 +224,16 @@ def verdict(stage: Stage, first: Incident, second: Incident, decided_by: str) ->
             attempt.permit is not None and attempt.permit.plan_digest == attempt.plan.digest
             for attempt in ([one] if denied else [one, two])
         ),
+        "both diagnosers spoke, and the model changed no action": all(one.advice for one in (first, second)),
         "the service answers 200": stage.health() == "200 OK",
         "the journal's chain holds": pitcrew("audit", "verify").returncode == 0,
         "the reports are written": all((STATE / "reports" / f"{i.id}.md").is_file() for i in (first, second)),
     }
+    for one in (first, second):
+        for advice in one.advice:
+            came = f"{advice.opinion.cause}" if advice.opinion else advice.failure
+            weight = {True: "agrees", False: "disagrees", None: "has no weight"}[advice.agrees]
+            print(f"  model ({advice.model}) on {one.id}: {came}; it {weight}: {advice.note}")
     print("\nProof")
     for text, good in checks.items():
         print(f"  {'yes' if good else 'NO '}  {text}")

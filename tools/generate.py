@@ -6,7 +6,7 @@ docs/reference/remediationpolicy.md, docs/reference/settings.md, docs/incident-m
 
 import argparse
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -264,15 +264,16 @@ def metrics() -> str:
 
 def incident_machine() -> str:
     """The transition table as a diagram, and as the table that it is."""
-    everywhere = _from_almost_everywhere()
+    everywhere, staying = _from_almost_everywhere(), _moving_nothing()
     arrows: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for (phase, event), to in TRANSITIONS.items():
-        if event not in everywhere:
+        if event not in everywhere and event not in staying:
             arrows[(str(phase or "[*]"), str(to))].append(event.replace("/", " "))
     lines = [f"    {begin} --> {end}: {', '.join(events)}" for (begin, end), events in arrows.items()]
     told = "".join(
         f"`{event}` leads from {', '.join(sorted(phases))} to {to}.\n\n" for event, (phases, to) in everywhere.items()
     )
+    told += "".join(f"`{event}` moves nothing, in every phase but Closed.\n\n" for event in staying)
     diagram = "\n".join(["```mermaid", "stateDiagram-v2", *lines, f"    {Phase.CLOSED} --> [*]", "```"])
     table = "".join(f"| {phase or 'none'} | {event} | {to} |\n" for (phase, event), to in TRANSITIONS.items())
     return (
@@ -282,6 +283,12 @@ def incident_machine() -> str:
         "function applies it live and when the journal is replayed.\n\n"
         f"{diagram}\n\n{told}## The table\n\n| Phase | Event | Next phase |\n| --- | --- | --- |\n{table}"
     )
+
+
+def _moving_nothing() -> list[str]:
+    """Events that are taken in each phase but the last and leave it as it is."""
+    kept = Counter(event for (phase, event), to in TRANSITIONS.items() if phase is to)
+    return [event for event, count in kept.items() if count == len(Phase) - 1]
 
 
 def _from_almost_everywhere() -> Mapping[str, tuple[list[str], str]]:

@@ -25,9 +25,11 @@ from pitcrew.core.storm import Sky
 from pitcrew.loop.control import Control
 from pitcrew.loop.crew import Crew
 from pitcrew.loop.fleet import Fleet
+from pitcrew.loop.tokens import Tokens
 from pitcrew.ports import (
     Actuator,
     Clock,
+    Consultant,
     HttpProber,
     Journal,
     JournalStore,
@@ -45,6 +47,7 @@ from pitcrew.ports import (
 from pitcrew.settings import Settings
 
 if TYPE_CHECKING:
+    from pitcrew.adapters.diagnoser.openai import OpenAIConsultant
     from pitcrew.official.key import SigningKey
 
 MECHANIC = "embedded"
@@ -73,6 +76,7 @@ class World:
     spent: Ledger
     stop: StopSwitch
     witnesses: tuple[Witness, ...] = ()
+    consultant: Consultant | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +95,8 @@ class Operator:
         halves: list[Runtime | Actuator] = [*self.world.runtimes.values(), *self.world.actuators.values()]
         for half in halves:
             await half.close()
+        if self.world.consultant is not None:
+            await self.world.consultant.close()
         self.world.locks.close()
         self.world.journal_files.close()
         self.world.lock.close()
@@ -136,6 +142,7 @@ def open_world(settings: Settings) -> World:
     clock = journal.clock
     locks = TargetLocks(settings.lock_dir or default_directory(), owner=f"state {state}")
     runtimes, actuators = _runtimes(settings, state, clock, locks)
+    consultant = _consultant(settings)
     return World(
         lock=lock,
         journal=journal,
@@ -154,12 +161,28 @@ def open_world(settings: Settings) -> World:
         permits=LedgerFile(path=state / "official" / "ledger.jsonl"),
         spent=LedgerFile(path=state / "mechanic" / "spent.jsonl"),
         stop=StopFile(state=state),
-        witnesses=_witnesses(settings, journal, runtimes),
+        witnesses=_witnesses(settings, journal, _breakers(runtimes, consultant)),
+        consultant=consultant,
+    )
+
+
+def _consultant(settings: Settings) -> "OpenAIConsultant | None":
+    """The model that is configured; one that cannot be reached says so at each incident, and the rules go on."""
+    if not settings.model:
+        return None
+    from pitcrew.adapters.diagnoser.openai import OpenAIConsultant
+
+    return OpenAIConsultant(
+        model=settings.model,
+        api_key=os.environ.get("OPENAI_API_KEY", ""),
+        base_url=os.environ.get("OPENAI_BASE_URL", ""),
+        deadline_s=settings.model_deadline_s,
+        monotonic=time.monotonic,
     )
 
 
 def _witnesses(
-    settings: Settings, journal: JournalFiles, runtimes: Mapping[TargetKind, Runtime]
+    settings: Settings, journal: JournalFiles, breakers: Mapping[str, Callable[[], str]]
 ) -> tuple[Witness, ...]:
     """Who is told, as the settings say; what is not asked for is not even imported."""
     found: list[Witness] = []
@@ -181,16 +204,23 @@ def _witnesses(
     if settings.metrics_addr:
         from pitcrew.adapters.metrics.witness import Metrics
 
-        found.append(Metrics(breakers=_breakers(runtimes), address=settings.metrics_addr))
+        found.append(Metrics(breakers=breakers, address=settings.metrics_addr))
     return tuple(found)
 
 
-def _breakers(runtimes: Mapping[TargetKind, Runtime]) -> Mapping[str, Callable[[], str]]:
+def _breakers(
+    runtimes: Mapping[TargetKind, Runtime], consultant: "OpenAIConsultant | None"
+) -> Mapping[str, Callable[[], str]]:
     """The circuit breakers that metrics show, by name."""
     from pitcrew.adapters.runtime.docker.reading import DockerRuntime
 
     docker = runtimes.get(TargetKind.DOCKER)
-    return {"docker": lambda: str(docker.breaker_state)} if isinstance(docker, DockerRuntime) else {}
+    found: dict[str, Callable[[], str]] = {}
+    if isinstance(docker, DockerRuntime):
+        found["docker"] = lambda: str(docker.breaker_state)
+    if consultant is not None:
+        found["model"] = lambda: str(consultant.breaker_state)
+    return found
 
 
 def _runtimes(
@@ -265,8 +295,10 @@ def assemble(world: World, settings: Settings) -> Operator:
         runbooks=world.runbooks,
         standing=standing,
         sky=sky,
+        tokens=Tokens(),
         halted=lambda: _halted(world),
         witnesses=world.witnesses,
+        consultant=world.consultant,
     )
     ending = asyncio.Event()
     fleet = Fleet(crew, world.manifests, ending)

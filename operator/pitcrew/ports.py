@@ -14,6 +14,7 @@ from pitcrew.core.observation import LogLine, Observation, ProbeResult, RuntimeE
 from pitcrew.core.order import Person
 from pitcrew.core.permit import Permit, PermitRefused
 from pitcrew.core.policy import Case, CompiledRule, Guardrails, Unread, Verdict
+from pitcrew.core.prompt import Question
 from pitcrew.core.proposal import Plan
 from pitcrew.core.record import Entry, Head, Instant, Record
 from pitcrew.core.resource import HealthyService, HttpGet, RemediationPolicy, Rule, ServiceKey, TargetKind, TcpSocket
@@ -249,6 +250,32 @@ class StopSwitch(Protocol):
 
     def clear(self) -> None:
         """Go on. Raises OSError where the stop cannot be taken back."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What a model said: its text as it came, what it cost as far as it told, and the way it was asked."""
+
+    text: str
+    tokens: int | None
+    way: str
+
+
+class Consultant(Protocol):
+    """A model that is asked for a second opinion. Its text is data for the core to read."""
+
+    model: str
+
+    async def ask(self, question: Question) -> Answer:
+        """Its answer, within the deadline it was built with, whatever its endpoint does; cancelled, it ends at once.
+
+        Raises:
+            ModelUnreachable: no request reached it, so nothing was spent.
+            Unavailable: it gave no answer that can be read.
+        """
+
+    async def close(self) -> None:
+        """Let go of its connections."""
 
 
 class Mechanic(Protocol):

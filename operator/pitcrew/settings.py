@@ -56,6 +56,19 @@ class Settings(BaseModel):
     admins: tuple[str, ...] = ()
     """Users, and groups as `@group`, that may give orders beside root and PitCrew's own user. Whoever may approve a
     service may stop PitCrew as well."""
+    model: str = ""
+    """Model that gives a second opinion on incidents, by the name its endpoint knows; empty: rules only. The endpoint
+    is OPENAI_BASE_URL, its key OPENAI_API_KEY."""
+    model_patience_s: Annotated[int, Field(ge=0, le=120)] = 10
+    """Seconds that planning waits for the model; people wait for the service meanwhile, and rules know most faults."""
+    model_deadline_s: Annotated[float, Field(ge=0.1, le=600)] = 60.0
+    """Seconds until the model's endpoint counts as unanswering; small models on a CPU need most of a minute."""
+    model_answer_tokens_max: Annotated[int, Field(ge=64, le=32_768)] = 600
+    """Tokens of one answer; the object asked for has about 150. Models that think aloud need some thousands."""
+    model_tokens_per_incident_max: Annotated[int, Field(ge=0, le=10_000_000)] = 30_000
+    """Tokens that asking may cost in one incident; a question has at most 7,000, new evidence asks anew."""
+    model_tokens_per_day_max: Annotated[int, Field(ge=0, le=1_000_000_000)] = 500_000
+    """Tokens that asking may cost in 24 hours on all services; a bound on the bill, and on what a bad day sends out."""
     heartbeat_s: Annotated[int, Field(ge=1, le=3600)] = 30
     """Seconds after which an unchanged status is written again, so that its age tells whether PitCrew lives."""
     webhook: Annotated[str, Field(max_length=2000)] | None = None

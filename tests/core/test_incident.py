@@ -16,6 +16,7 @@ from pitcrew.core.event import (
     EVENT_TYPES,
     Abandoned,
     Acted,
+    Advised,
     ApprovalAsked,
     Checked,
     Decided,
@@ -27,6 +28,7 @@ from pitcrew.core.event import (
     Judged,
     Kept,
     Live,
+    ModelAsked,
     NothingToTry,
     Reconsidered,
     Reported,
@@ -52,6 +54,7 @@ from pitcrew.core.incident import (
     replay_all,
 )
 from pitcrew.core.policy import Effect, Ruling, Verdict
+from pitcrew.core.prompt import Opinion
 from pitcrew.core.record import Head, Instant, canonical, parse, seal
 from pitcrew.core.resource import Approvers, Level
 from tests.core.incidents import Story, denied, healed, self_recovered, undone
@@ -71,7 +74,22 @@ def _told(*stories: Story) -> Iterable[Event]:
 
 REQUEST = asked("victim-1", "d" * 64, Level.MEDIUM, Approvers(users=["alice"], groups=["sre"]), at(0), at(60))
 APPROVAL = Approval(plan_digest="d" * 64, decision=Decision.APPROVE, by="alice", uid=1, reason="ok", at=at(1))
+OPINION = Opinion(cause=Cause.HANG, runbook="hang", evidence=("E1",), confidence=70, summary="it does not answer")
+ASKED = ModelAsked(model="m", prompt_digest="p" * 64, evidence_digest="e" * 64, tokens_reserved=900)
+ADVISED = Advised(
+    model="m",
+    prompt_digest="p" * 64,
+    evidence_digest="e" * 64,
+    opinion=OPINION,
+    failure="",
+    tokens=700,
+    late=False,
+    agrees=True,
+    note="both say so",
+)
 EXTRA: tuple[Event, ...] = (
+    ASKED,
+    ADVISED,
     *(Judged(verdict=verdict(effect)) for effect in Effect),
     *(Checked(live=live, detail="as seen") for live in Live),
     *(Acted(seen=seen, detail="read off") for seen in Seen),
@@ -93,6 +111,7 @@ EXTRA: tuple[Event, ...] = (
 SAMPLES: dict[str, Event] = {signature(event): event for event in (*_told(healed(), undone(), denied()), *EXTRA)}
 STOOD: Incident = healed().now
 """An incident with one attempt, to be put into any phase."""
+STOOD_OPEN = replace(STOOD, phase=Phase.VERIFYING)
 
 
 def test_there_is_a_sample_of_every_event() -> None:
@@ -140,7 +159,7 @@ def test_what_is_closed_stays_closed() -> None:
 
 
 def test_nothing_is_undone_after_a_recovery() -> None:
-    assert {what for origin, what in TRANSITIONS if origin is Phase.RECOVERED} == {"Reported"}
+    assert {what for origin, what in TRANSITIONS if origin is Phase.RECOVERED} == {"Reported", "ModelAsked", "Advised"}
     story = healed()
     assert story.now.attempt.undo is UndoStand.PENDING
     assert story.now.phase is Phase.CLOSED
@@ -201,6 +220,23 @@ def test_no_records_are_no_incident() -> None:
 
 
 # What an incident remembers
+
+
+@pytest.mark.parametrize("phase", [phase for phase in Phase if phase is not Phase.CLOSED])
+def test_a_models_word_is_kept_in_any_phase_and_changes_nothing_else(phase: Phase) -> None:
+    before = replace(STOOD, phase=phase)
+    after = advance(advance(before, ASKED, at(7)), ADVISED, at(9))
+    (kept,) = after.advice
+    assert (kept.opinion, kept.tokens, kept.asked_at, kept.answered_at) == (OPINION, 700, at(7), at(9))
+    assert replace(after, advice=(), events=before.events) == before
+
+
+def test_tokens_set_aside_count_until_the_answer_says_what_it_cost() -> None:
+    asked_twice = then(STOOD_OPEN, ASKED, ASKED)
+    assert asked_twice.tokens == 1800
+    assert then(asked_twice, ADVISED).tokens == 900 + 700
+    alone = then(STOOD_OPEN, replace(ADVISED, opinion=None, failure="over budget", tokens=0))
+    assert [(one.failure, one.tokens) for one in alone.advice] == [("over budget", 0)]
 
 
 def acting(**changes: object) -> Incident:

@@ -1,6 +1,7 @@
 """Risk: named factors that add up, and levels that say what a careful person would say."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,9 +10,10 @@ from hypothesis import strategies as st
 from pitcrew.core.action import Action, RemoveFile, Restart, Start, undo_of
 from pitcrew.core.diagnosis import Cause, Diagnoser, Diagnosis
 from pitcrew.core.history import History, Past, summarise
+from pitcrew.core.prompt import Weighed
 from pitcrew.core.proposal import Proposal
 from pitcrew.core.resource import Level
-from pitcrew.core.risk import LEVELS, Risk, assess
+from pitcrew.core.risk import LEVELS, Risk, assess, doubt_of
 from tests.core.scene import BAD, FLAG, GOOD, answer, at, declared, seen
 
 REMOVE, RESTART = RemoveFile(path=FLAG), Restart(grace_s=10)
@@ -26,6 +28,7 @@ def risk(
     same_cause: int = 0,
     attempt: int = 1,
     good: int = 0,
+    agrees: bool | None = None,
 ) -> Risk:
     proposal = Proposal(
         action=action, undo=undo_of(action), runbook="r", cause=Cause.HANG, evidence=(), undo_at_end=False, why=""
@@ -34,7 +37,14 @@ def risk(
     look = seen(answer(BAD), *(answer(GOOD, probe=f"p{n}") for n in range(good)))
     history = History(same_cause=same_cause)
     return assess(
-        declared(criticality=criticality), proposal, diagnosis, severity or criticality, history, look, attempt
+        declared(criticality=criticality),
+        proposal,
+        diagnosis,
+        severity or criticality,
+        history,
+        look,
+        attempt,
+        Weighed(agrees=agrees, reason="what the model says"),
     )
 
 
@@ -76,19 +86,54 @@ INPUTS = st.fixed_dictionaries(
         "same_cause": st.integers(0, 50),
         "attempt": st.integers(1, 30),
         "good": st.integers(0, 3),
+        "agrees": st.sampled_from((None, True, False)),
     }
 )
 
 
 @given(ACTIONS, st.integers(0, 100), INPUTS)
 def test_factors_add_up_to_a_bounded_score_and_its_level(
-    action: Action, confidence: int, inputs: dict[str, int]
+    action: Action, confidence: int, inputs: dict[str, Any]
 ) -> None:
-    found = risk(action, confidence, **inputs)  # type: ignore[arg-type]
+    found = risk(action, confidence, **inputs)
     assert found.score == min(100, sum(factor.points for factor in found.factors))
-    assert all(factor.points >= 0 and factor.name and factor.evidence for factor in found.factors)
+    assert all(factor.name and factor.evidence for factor in found.factors)
+    assert all(factor.points >= 0 for factor in found.factors if factor.name != "second opinion")
     assert 0 <= found.score <= 100
     assert found.level is max((level for least, level in LEVELS if found.score >= least), key=lambda level: level.rank)
+
+
+@given(ACTIONS, st.integers(0, 100), INPUTS)
+def test_a_second_opinion_never_lowers_the_level(action: Action, confidence: int, inputs: dict[str, Any]) -> None:
+    alone, agreed, differs = (
+        risk(action, confidence, **{**inputs, "agrees": agrees}) for agrees in (None, True, False)
+    )
+    assert agreed.level is alone.level
+    assert agreed.score <= alone.score <= differs.score
+    assert alone.score - agreed.score <= 5
+
+
+DOUBTS: dict[str, tuple[Action, Diagnoser, Level, bool | None, str]] = {
+    "both say so": (RESTART, Diagnoser.RULES, Level.HIGH, True, ""),
+    "it has no weight": (RESTART, Diagnoser.RULES, Level.HIGH, None, ""),
+    "they differ on what is taken back": (REMOVE, Diagnoser.RULES, Level.LOW, False, ""),
+    "they differ on what is risky": (REMOVE, Diagnoser.RULES, Level.MEDIUM, False, "two opinions differ"),
+    "they differ on what is for good": (RESTART, Diagnoser.RULES, Level.LOW, False, "two opinions differ"),
+    "only a model knows": (Start(), Diagnoser.MODEL, Level.LOW, None, "only a model names this cause"),
+}
+
+
+@pytest.mark.parametrize(("action", "by", "level", "agrees", "doubt"), DOUBTS.values(), ids=DOUBTS.keys())
+def test_a_person_decides_where_opinions_differ_on_what_is_risky(
+    action: Action, by: Diagnoser, level: Level, agrees: bool | None, doubt: str
+) -> None:
+    proposal = Proposal(
+        action=action, undo=undo_of(action), runbook="r", cause=Cause.HANG, evidence=(), undo_at_end=False, why=""
+    )
+    diagnosis = Diagnosis(cause=Cause.HANG, confidence=50, evidence=(), by=by, summary="")
+    found = doubt_of(proposal, diagnosis, Risk(score=0, level=level, factors=()), Weighed(agrees=agrees, reason="x"))
+    assert found.startswith(doubt)
+    assert bool(found) == bool(doubt)
 
 
 MORE: dict[str, tuple[object, ...]] = {

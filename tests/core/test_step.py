@@ -67,6 +67,7 @@ from pitcrew.core.step import (
     AskUndo,
     CheckLive,
     Close,
+    Consult,
     Diagnose,
     Escalate,
     GatherEvidence,
@@ -255,6 +256,8 @@ class World:
                 return EvidenceGathered(evidence=evidence, deviations=(PROBE_FAILS,))
             case Diagnose():
                 return Diagnosed(diagnoses=diagnose(self.case.evidence))
+            case Consult():
+                raise AssertionError("no model is configured here")
             case MakePlan():
                 return self.plan()
             case Judge():

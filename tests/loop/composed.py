@@ -29,7 +29,7 @@ from pitcrew.core.observation import ProbeResult, RuntimeState
 from pitcrew.core.record import Entry, Record
 from pitcrew.core.resource import HealthyService, HttpGet, ServiceKey, TcpSocket
 from pitcrew.official.key import signing_key
-from pitcrew.ports import Actuator, ReportSink, Runtime, StatusSink, Witness
+from pitcrew.ports import Actuator, Consultant, ReportSink, Runtime, StatusSink, Witness
 from pitcrew.settings import Settings
 from tests.fakes.engine import Away, FakeEngine, FakeTarget
 from tests.fakes.journal import FakeJournal
@@ -208,6 +208,7 @@ class House:
         self.official, self.mechanic = state / "official", state / "mechanic"
         self.life: Operator | None = None
         self.witnesses: tuple[Witness, ...] = ()
+        self.consultant: Consultant | None = None
         self._told: tuple[int, list[Incident]] = (0, [])
         self.runtime_of: Callable[[FakeEngine], Runtime] = FakeRuntime
         self.actuator_of: Callable[[FakeEngine], Actuator] = FakeActuator
@@ -272,6 +273,7 @@ class House:
             spent=LedgerFile(path=self.mechanic / "spent.jsonl"),
             stop=Switch(self),
             witnesses=self.witnesses,
+            consultant=self.consultant,
         )
         return assemble(world, self.settings)
 

@@ -34,6 +34,8 @@ def _demo(**environ: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=env, timeout=DEMO_S)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     assert "NO  " not in done.stdout
+    assert "played instead: recorded answers of gemma3-270m" in done.stdout
+    assert "yes  both diagnosers spoke, and the model changed no action" in done.stdout
     assert "  decided in act two by: the demo itself, as " in done.stdout
     assert "yes  act two: healed by the approved restart, verified" in done.stdout
     return done.stdout

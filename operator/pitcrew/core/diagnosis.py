@@ -39,6 +39,7 @@ class Diagnoser(StrEnum):
     """Who gave a diagnosis."""
 
     RULES = "Rules"
+    MODEL = "Model"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,6 +5,7 @@
     +-- Unavailable           our side could not look or reach: health is Unknown, nothing acts, try again later
     |   +-- EngineUnavailable the engine does not answer (away, refused, too slow)
     |   +-- EngineForbidden   the engine is there, and this user may not talk to it
+    |   +-- ModelUnreachable  no request reached a model, so that no tokens were spent
     +-- TargetAbsent          the engine answered: the declared target does not exist
     +-- TargetAmbiguous       a selector resolved to more targets than expected: refused (S11)
     +-- Refused               a guard said no (permit, precondition, stop, ledger): nothing was done
@@ -36,6 +37,10 @@ class EngineUnavailable(Unavailable):
 
 class EngineForbidden(Unavailable):
     """The engine is there, and this user may not talk to it."""
+
+
+class ModelUnreachable(Unavailable):
+    """No request reached the model's endpoint, so that no tokens were spent."""
 
 
 class TargetAbsent(PitCrewError):

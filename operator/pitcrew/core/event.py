@@ -18,6 +18,7 @@ from pitcrew.core.diagnosis import Diagnosis
 from pitcrew.core.evidence import Evidence
 from pitcrew.core.permit import Permit
 from pitcrew.core.policy import Verdict
+from pitcrew.core.prompt import Opinion
 from pitcrew.core.proposal import Plan, Proposal
 from pitcrew.core.record import Entry, Json, Record
 from pitcrew.core.resource import Level
@@ -70,6 +71,10 @@ class Planned:
     plan: Plan
     proposal: Proposal
     risk: Risk
+    leading: Diagnosis | None = None
+    """What it was planned by; None in records of before a model could lead."""
+    doubt: str = ""
+    """Why a person must decide, whatever the ladder says; empty where there is no such doubt."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -250,6 +255,37 @@ class Reported:
     report: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelAsked:
+    """A model is about to be asked: durable before the call, so that its tokens are spent whatever becomes of it."""
+
+    type: Literal["ModelAsked"] = "ModelAsked"
+    model: str
+    prompt_digest: str
+    evidence_digest: str
+    tokens_reserved: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Advised:
+    """What came of asking a model: an opinion, or why there is none. It changes no plan.
+
+    `tokens` is what it cost as far as is known, `late` whether it came after planning began, `agrees` whether it is
+    the cause that the rules lead with (None: it has no weight), `note` why.
+    """
+
+    type: Literal["Advised"] = "Advised"
+    model: str
+    prompt_digest: str
+    evidence_digest: str
+    opinion: Opinion | None
+    failure: str
+    tokens: int
+    late: bool
+    agrees: bool | None
+    note: str
+
+
 Event = (
     Opened
     | EvidenceGathered
@@ -276,6 +312,8 @@ Event = (
     | Healed
     | Abandoned
     | Reported
+    | ModelAsked
+    | Advised
 )
 
 
@@ -321,6 +359,10 @@ def told(event: Event) -> str:
             return f"abandoned: {reason}"
         case Reported(report=report):
             return f"postmortem written: {report}"
+        case ModelAsked(model=model, tokens_reserved=tokens):
+            return f"asks model {model} for a second opinion; {tokens} tokens are set aside"
+        case Advised():
+            return _told_of_advice(event)
         case UndoPermitted() | UndoIntended() | Undone() | UndoTurned() | Kept():
             return _told_of_undo(event)
         case _:
@@ -384,6 +426,18 @@ def _told_of_undo(event: UndoPermitted | UndoIntended | Undone | UndoTurned | Ke
             assert_never(event)
 
 
+def _told_of_advice(event: Advised) -> str:
+    when = ", too late for the plan under way" if event.late else ""
+    if event.opinion is None:
+        return f"model {event.model} gave no opinion{when}: {event.failure}; {event.tokens} tokens"
+    said = f"{event.opinion.cause}, {event.opinion.confidence} of 100, runbook {event.opinion.runbook or 'none'}"
+    return (
+        f"model {event.model}{when}: {said}: {event.opinion.summary}; {AGREEMENT[event.agrees]}; {event.tokens} tokens"
+    )
+
+
+AGREEMENT = {True: "it agrees with the rules", False: "it disagrees with the rules", None: "it has no weight"}
+"""What an opinion is beside the rules, in words."""
 _LIVE = {Live.DEVIATES: "still deviates", Live.HEALTHY: "healthy, so left alone", Live.CHANGED: "the target changed"}
 _SEEN = {Seen.DONE: "done", Seen.NOT_DONE: "not done", Seen.UNKNOWN: "outcome unknown"}
 

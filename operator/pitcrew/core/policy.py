@@ -98,6 +98,8 @@ class Case:
     level: Level
     tries: Tries
     facts: Mapping[str, Mapping[str, object]]
+    doubt: str = ""
+    """Why a person must decide, whatever the ladder allows: two opinions that differ, or one that no rule shares."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -208,10 +210,12 @@ def judge(
     guards: Sequence[Guard] = (),
     unread: tuple[Unread, ...] = (),
     action: str = "",
+    doubt: str = "",
 ) -> Verdict:
     """The verdict on a plan of this risk level; `case` is what the rules in CEL see.
 
-    `guards` are the policies that bind the service, `unread` those that could; `action` is the name of what is planned.
+    `guards` are the policies that bind the service, `unread` those that could; `action` is the name of what is planned;
+    `doubt` asks a person.
     """
     rulings = (
         *_stop(spending, now),
@@ -220,6 +224,7 @@ def judge(
         *_suspended(service, spending, now),
         *_mode(service.spec.policy.mode),
         *_ladders(service, level),
+        *_second_opinion(doubt),
         *_attempts(service, tries),
         *_budgets(service, spending, now),
         *_cooldown(service.spec.policy.cooldown, spending, now),
@@ -325,6 +330,10 @@ def _ladders(service: HealthyService, level: Level) -> tuple[Ruling, ...]:
         return (Ruling(rule="ladder/approve", effect=Effect.REQUIRE_APPROVAL, message=message),)
     message = f"risk {level} is above approveUpTo {policy.approve_up_to}"
     return (Ruling(rule="ladder/deny", effect=Effect.DENY, message=message),)
+
+
+def _second_opinion(doubt: str) -> tuple[Ruling, ...]:
+    return (Ruling(rule="second-opinion", effect=Effect.REQUIRE_APPROVAL, message=doubt),) if doubt else ()
 
 
 def _attempts(service: HealthyService, tries: Tries) -> tuple[Ruling, ...]:

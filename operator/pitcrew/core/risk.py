@@ -12,10 +12,12 @@ from pitcrew.core.action import (
     RestoreFile,
     Start,
     Unpause,
+    is_destructive,
 )
-from pitcrew.core.diagnosis import Diagnosis
+from pitcrew.core.diagnosis import Diagnoser, Diagnosis
 from pitcrew.core.history import History
 from pitcrew.core.observation import Observation, Outcome
+from pitcrew.core.prompt import Weighed
 from pitcrew.core.proposal import Proposal
 from pitcrew.core.resource import HealthyService, Level
 
@@ -39,6 +41,8 @@ _REPEATS_FREE = 2
 _REPEAT_POINTS = 8
 _REPEAT_POINTS_MAX = 32
 _ATTEMPT_POINTS = 5
+_DISAGREEMENT_POINTS = 10
+_AGREEMENT_POINTS = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,9 +71,14 @@ def assess(
     history: History,
     seen: Observation,
     attempt: int,
+    second: Weighed | None = None,
 ) -> Risk:
-    """The risk of a proposal; `attempt` counts from 1."""
-    factors = (
+    """The risk of a proposal; `attempt` counts from 1, `second` is what a model said, None where none is configured.
+
+    A model that agrees lowers the score within its level and never the level itself: a model that lies must not widen
+    what is done without a person.
+    """
+    factors: tuple[Factor, ...] = (
         _factor("blast radius", *_BLAST[type(proposal.action)]),
         _reversibility(proposal),
         _factor("criticality", _CRITICALITY[service.spec.criticality], f"declared {service.spec.criticality}"),
@@ -80,8 +89,34 @@ def assess(
         _current_state(seen),
         *_against_a_person(proposal),
     )
+    if second is not None:
+        factors = (*factors, _second_opinion(second, sum(factor.points for factor in factors)))
     score = min(100, sum(factor.points for factor in factors))
     return Risk(score=score, level=next(level for least, level in LEVELS if score >= least), factors=factors)
+
+
+def doubt_of(proposal: Proposal, diagnosis: Diagnosis, risk: Risk, second: Weighed | None) -> str:
+    """Why a person must decide on this proposal, whatever the ladder allows; empty where there is no such doubt.
+
+    What only a model knows is never done without a person; and where it contradicts the rules, nothing risky is, and
+    nothing that cannot be taken back.
+    """
+    if diagnosis.by is Diagnoser.MODEL:
+        return f"only a model names this cause, {diagnosis.cause}, and no rule does"
+    for_good = is_destructive(proposal.action) and isinstance(proposal.undo, Irreversible)
+    if second is not None and second.agrees is False and (risk.level is not Level.LOW or for_good):
+        return f"two opinions differ: {second.reason}"
+    return ""
+
+
+def _second_opinion(second: Weighed, before: int) -> Factor:
+    """`before` is the score of all else."""
+    if second.agrees is None:
+        return _factor("second opinion", 0, second.reason)
+    if not second.agrees:
+        return _factor("second opinion", _DISAGREEMENT_POINTS, second.reason)
+    floor = next(least for least, _ in LEVELS if before >= least)
+    return _factor("second opinion", -min(_AGREEMENT_POINTS, before - floor), second.reason)
 
 
 def _factor(name: str, points: int, evidence: str) -> Factor:

@@ -28,6 +28,10 @@ class Situation:
     found: tuple[Deviation, ...] = ()
     run: tuple[str, str] | None = None
     """The target's immutable id and its run, as seen last; None where it cannot be seen."""
+    patience_s: int | None = None
+    """Seconds that planning waits for a model's answer; None where no model is configured."""
+    asking: bool = False
+    """Whether a question to a model is open in this run of PitCrew."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +42,11 @@ class GatherEvidence:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Diagnose:
     """Ask the diagnosers."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Consult:
+    """Ask a model for a second opinion, without waiting for it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -180,6 +189,7 @@ class Close:
 Step = (
     GatherEvidence
     | Diagnose
+    | Consult
     | MakePlan
     | Judge
     | AskApproval
@@ -223,7 +233,7 @@ def next_step(incident: Incident, situation: Situation, now: datetime) -> Step:
         case Phase.INVESTIGATED:
             return Diagnose()
         case Phase.DIAGNOSED:
-            return MakePlan() if situation.deviates is not None else _blind()
+            return _from_diagnosed(incident, situation, now)
         case Phase.PLANNED:
             return Judge(attempt=incident.attempt)
         case Phase.HELD:
@@ -264,6 +274,22 @@ def _from_detected(situation: Situation) -> Step:
     if situation.deviates is None:
         return _blind()
     return GatherEvidence() if situation.deviates else NoteHealed()
+
+
+def _from_diagnosed(incident: Incident, situation: Situation, now: datetime) -> Step:
+    """Plan, once a configured model had its say about this evidence or its time. A question that a crash left open may
+    be asked again."""
+    if situation.deviates is None:
+        return _blind()
+    if situation.patience_s is None or not situation.deviates or not incident.evidence:
+        return MakePlan()
+    advice = incident.advised
+    if advice is None or (advice.answered_at is None and not situation.asking):
+        return Consult()
+    until = advice.asked_at + timedelta(seconds=situation.patience_s)
+    if advice.answered_at is None and now < until:
+        return Wait(reason=f"a second opinion by model {advice.model}", until=until)
+    return MakePlan()
 
 
 def _from_held(incident: Incident, situation: Situation, now: datetime) -> Step:

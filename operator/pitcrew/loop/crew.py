@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pitcrew.core.order import Standing
 from pitcrew.core.resource import TargetKind
 from pitcrew.core.storm import Sky
+from pitcrew.loop.tokens import Tokens
 from pitcrew.ports import (
     Clock,
+    Consultant,
     HttpProber,
     Journal,
     Mechanic,
@@ -39,7 +41,11 @@ class Crew:
     """The orders of people that stand, as the journal tells them."""
     sky: Sky
     """The storm that lasts over all services, if any."""
+    tokens: Tokens
+    """What asking models cost lately, as the journal tells it."""
     halted: Callable[[], str]
     """Why no effect is possible at all now (a person's stop, a damaged journal), for people; empty while it is."""
     witnesses: tuple[Witness, ...] = ()
     """Who is told what is seen and recorded."""
+    consultant: Consultant | None = None
+    """Who gives second opinions; None where no model is configured."""

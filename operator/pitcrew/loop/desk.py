@@ -37,6 +37,7 @@ from pitcrew.core.policy import NO_GUARDRAILS, Guardrails, policy_digest, suspen
 from pitcrew.core.record import Entry, Record
 from pitcrew.core.resource import HealthyService
 from pitcrew.core.storm import Spell
+from pitcrew.loop.consultation import Consultation
 from pitcrew.loop.crew import Crew
 from pitcrew.loop.seeing import see
 from pitcrew.loop.telling import tell
@@ -73,11 +74,15 @@ class Desk:
     hired_at: datetime | None = None
     writing_since: datetime | None = None
     unwritten: str = ""
+    nudge: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the worker should take its next turn now."""
     spell: Spell = field(init=False)
     """Whether it deviated when it was looked at last and since when, for the weather over all services."""
+    consultation: Consultation = field(init=False)
 
     def __post_init__(self) -> None:
         self.spell = Spell(service=self.service.key, deviates=None)
+        self.consultation = Consultation(self.nudge.set)
 
     @property
     def case(self) -> Incident:
@@ -147,6 +152,7 @@ class Desk:
         record, took_s = await self._keep(entry)
         moved = self.incident = advance(self.incident, event, record.at)
         tell(self.crew, lambda witness: witness.recorded(event, moved, record.at, took_s))
+        self.crew.tokens.take(moved.id, event, record.at)
         if isinstance(event, Verified) and event.passed:
             self.watch = forgiven(self.watch)
         told = notice(event, self.incident, record.at)

@@ -86,6 +86,7 @@ def remember(crew: Crew) -> Memory:
         event = from_record(record)
         incident = advance(incidents.get(record.incident), event, record.at)
         incidents[record.incident] = incident
+        crew.tokens.take(record.incident, event, record.at)
         name, _, number = record.incident.rpartition("-")
         memory.numbers[name] = max(memory.numbers.get(name, 0), int(number))
         memory.tell(record.service, notice(event, incident, record.at))

@@ -28,6 +28,7 @@ from pitcrew.loop.desk import PAST_MAX, Desk
 from pitcrew.loop.fleet import remember
 from pitcrew.loop.perform import perform
 from pitcrew.loop.seeing import see
+from pitcrew.loop.tokens import Tokens
 from pitcrew.ports import Clock, ExecAnswer, HttpProber, Official, RunbookSource, Runtime
 from pitcrew.settings import Settings
 
@@ -149,6 +150,7 @@ def _crew(eyes: Eyes) -> Crew:
         runbooks=eyes.runbooks,
         standing=eyes.standing,
         sky=Sky(),
+        tokens=Tokens(),
         halted=lambda: "",
     )
 

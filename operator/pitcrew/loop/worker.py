@@ -7,6 +7,7 @@ other (L3).
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from pitcrew.core.approval import ApprovalRequest
@@ -21,8 +22,9 @@ from pitcrew.core.incident import (
     Impossible,
 )
 from pitcrew.core.observation import RuntimeFacts
-from pitcrew.core.step import Close, HearDecision, JudgeAgain, Step, Wait, next_step, situation_of
+from pitcrew.core.step import Close, Consult, HearDecision, JudgeAgain, Step, Wait, next_step, situation_of
 from pitcrew.core.untrusted import clean
+from pitcrew.loop.consulting import hear
 from pitcrew.loop.desk import Desk
 from pitcrew.loop.perform import perform
 
@@ -48,7 +50,7 @@ class Worker:
         self._claim = claim
         self._name_incident = name_incident
         self._weather = weather
-        self._wake = asyncio.Event()
+        self._wake = desk.nudge
         self._due: dict[str, datetime] = {}
 
     def wake(self) -> None:
@@ -58,9 +60,12 @@ class Worker:
 
     async def run(self) -> None:
         """Work until PitCrew ends."""
-        while not self.desk.ending.is_set():
-            await self._turn()
-            await self._rest()
+        try:
+            while not self.desk.ending.is_set():
+                await self._turn()
+                await self._rest()
+        finally:
+            await self.desk.consultation.cancel()
 
     async def withdraw(self) -> None:
         """End the open incident, since its service is no longer declared; its record stays."""
@@ -115,7 +120,14 @@ class Worker:
         """Take steps until the incident waits or ends; what it waits for."""
         desk = self.desk
         while desk.incident is not None and not desk.ending.is_set():
+            if (advised := await hear(desk)) is not None:
+                await desk.record(advised)
+                desk.consultation.settle()
+                continue
             situation = situation_of(desk.service, desk.deviates(), desk.found(), desk.watch.sight, desk.guardrails)
+            if desk.crew.consultant is not None:
+                patience_s = desk.crew.settings.model_patience_s
+                situation = replace(situation, patience_s=patience_s, asking=desk.consultation.asking)
             step = next_step(desk.incident, situation, desk.now())
             if isinstance(step, Wait):
                 return step.reason
@@ -126,6 +138,7 @@ class Worker:
             if event is None:
                 return _waits_for(step)
             await desk.record(event)
+        await hear(desk)
         return ""
 
     def _now_due(self) -> set[str]:
@@ -158,6 +171,8 @@ class Worker:
 
 def _waits_for(step: Step) -> str:
     """What an incident waits for whose step gave nothing yet."""
+    if isinstance(step, Consult):
+        return "a second opinion by a model"
     if isinstance(step, JudgeAgain) and step.attempt.verdict is not None:
         return f"held: {step.attempt.verdict.reason}"
     if isinstance(step, HearDecision) and step.attempt.request is not None:

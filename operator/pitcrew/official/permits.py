@@ -253,7 +253,17 @@ class SigningOfficial:
         guards = [self._guard(policy, service, plan, lately) for policy in bound.policies]
         facts = case_of(service, plan, case, now)
         verdict = judge(
-            service, case.level, case.tries, rules, facts, spending, now, guards, bound.unread, plan.action.name
+            service,
+            case.level,
+            case.tries,
+            rules,
+            facts,
+            spending,
+            now,
+            guards,
+            bound.unread,
+            plan.action.name,
+            case.doubt,
         )
         if isinstance(lately, Lately):
             questions, asked_of = lately.questions, plan.digest

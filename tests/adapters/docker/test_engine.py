@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pitcrew.adapters.runtime.docker.breaker import Breaker, BreakerState
+from pitcrew.adapters.breaker import Breaker, BreakerState
 from pitcrew.adapters.runtime.docker.endpoint import Endpoint, resolve_endpoint
 from pitcrew.adapters.runtime.docker.engine import Engine
 from pitcrew.adapters.runtime.docker.reading import DockerRuntime

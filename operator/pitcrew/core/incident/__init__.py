@@ -2,11 +2,12 @@
 
 from pitcrew.core.incident.machine import TRANSITIONS, Impossible, Phase
 from pitcrew.core.incident.moving import advance, replay, replay_all
-from pitcrew.core.incident.value import UNDO_TRIES_MAX, Attempt, Incident, Recovery, UndoStand
+from pitcrew.core.incident.value import UNDO_TRIES_MAX, Advice, Attempt, Incident, Recovery, UndoStand
 
 __all__ = [
     "TRANSITIONS",
     "UNDO_TRIES_MAX",
+    "Advice",
     "Attempt",
     "Impossible",
     "Incident",

@@ -41,6 +41,10 @@ _HEALED: Mapping[tuple[Phase | None, str], Phase] = {
     (phase, "Healed"): P.RECOVERED
     for phase in (P.DETECTED, P.HELD, P.AWAITING_APPROVAL, P.STUCK, P.ESCALATED, P.INEFFECTIVE)
 }
+_ADVICE: Mapping[tuple[Phase | None, str], Phase] = {
+    (phase, event): phase for phase in P if phase is not P.CLOSED for event in ("ModelAsked", "Advised")
+}
+"""What a model says is recorded whenever it comes, and moves nothing."""
 TRANSITIONS: Mapping[tuple[Phase | None, str], Phase] = {
     (None, "Opened"): P.DETECTED,
     (P.DETECTED, "EvidenceGathered"): P.INVESTIGATED,
@@ -92,6 +96,7 @@ TRANSITIONS: Mapping[tuple[Phase | None, str], Phase] = {
     (P.ESCALATED, "Reconsidered"): P.DETECTED,
     (P.ESCALATED, "Reported"): P.ESCALATED,
     (P.RECOVERED, "Reported"): P.CLOSED,
+    **_ADVICE,
     **_HEALED,
     **_WITHDRAWN,
 }

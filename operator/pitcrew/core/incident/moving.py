@@ -11,6 +11,7 @@ from pitcrew.core.event import (
     EVENT_TYPES,
     Abandoned,
     Acted,
+    Advised,
     ApprovalAsked,
     Checked,
     Decided,
@@ -24,6 +25,7 @@ from pitcrew.core.event import (
     Judged,
     Kept,
     Live,
+    ModelAsked,
     NothingToTry,
     Opened,
     Permitted,
@@ -40,7 +42,7 @@ from pitcrew.core.event import (
     signature,
 )
 from pitcrew.core.incident.machine import TRANSITIONS, Impossible
-from pitcrew.core.incident.value import UNDO_TRIES_MAX, Attempt, Incident, Recovery, UndoStand
+from pitcrew.core.incident.value import UNDO_TRIES_MAX, Advice, Attempt, Incident, Recovery, UndoStand
 from pitcrew.core.policy import Effect
 from pitcrew.core.record import Record
 
@@ -68,6 +70,8 @@ def advance(incident: Incident | None, event: Event, at: datetime) -> Incident:
             changed_at=at,
             events=1,
         )
+    if isinstance(event, ModelAsked | Advised):
+        return _absorb_advice(replace(incident, events=incident.events + 1), event, at)
     moved = replace(incident, phase=phase, changed_at=at, events=incident.events + 1)
     return _absorb(moved, event, at)
 
@@ -81,7 +85,9 @@ def _absorb(incident: Incident, event: Event, at: datetime) -> Incident:
         case Diagnosed(diagnoses=diagnoses):
             return replace(incident, diagnoses=diagnoses)
         case Planned(plan=plan, proposal=proposal, risk=risk):
-            attempt = Attempt(plan=plan, proposal=proposal, risk=risk, planned_at=at)
+            attempt = Attempt(
+                plan=plan, proposal=proposal, risk=risk, planned_at=at, leading=event.leading, doubt=event.doubt
+            )
             return replace(incident, attempts=(*incident.attempts, attempt))
         case NothingToTry(reasons=reasons, ask=ask):
             return replace(incident, stuck_because="; ".join(reasons), ask=ask)
@@ -106,6 +112,35 @@ def _absorb(incident: Incident, event: Event, at: datetime) -> Incident:
             return _absorb_undo(incident, event)
         case _:
             return _absorb_attempt(incident, event, at)
+
+
+def _absorb_advice(incident: Incident, event: ModelAsked | Advised, at: datetime) -> Incident:
+    """A question is added; an answer ends the question it is to, or stands alone where nobody was asked."""
+    if isinstance(event, ModelAsked):
+        asked = Advice(
+            model=event.model,
+            prompt_digest=event.prompt_digest,
+            evidence_digest=event.evidence_digest,
+            asked_at=at,
+            tokens=event.tokens_reserved,
+        )
+        return replace(incident, advice=(*incident.advice, asked))
+    last = incident.advice[-1] if incident.advice else None
+    open_ = last if last and last.answered_at is None and last.prompt_digest == event.prompt_digest else None
+    answered = Advice(
+        model=event.model,
+        prompt_digest=event.prompt_digest,
+        evidence_digest=event.evidence_digest,
+        asked_at=open_.asked_at if open_ else at,
+        answered_at=at,
+        tokens=event.tokens,
+        opinion=event.opinion,
+        failure=event.failure,
+        late=event.late,
+        agrees=event.agrees,
+        note=event.note,
+    )
+    return replace(incident, advice=(*(incident.advice[:-1] if open_ else incident.advice), answered))
 
 
 def _without_waiting(incident: Incident) -> Incident:

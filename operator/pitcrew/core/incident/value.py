@@ -12,6 +12,7 @@ from pitcrew.core.evidence import Evidence
 from pitcrew.core.incident.machine import Phase
 from pitcrew.core.permit import Permit
 from pitcrew.core.policy import Verdict
+from pitcrew.core.prompt import Opinion, evidence_digest
 from pitcrew.core.proposal import Plan, Proposal
 from pitcrew.core.resource import Level
 from pitcrew.core.risk import Risk
@@ -40,6 +41,23 @@ class UndoStand(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Advice:
+    """One question to a model and what came of it. Until `answered_at` nothing came, and `tokens` are the reserved."""
+
+    model: str
+    prompt_digest: str
+    evidence_digest: str
+    asked_at: datetime
+    tokens: int
+    answered_at: datetime | None = None
+    opinion: Opinion | None = None
+    failure: str = ""
+    late: bool = False
+    agrees: bool | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Attempt:
     """One plan and all that came of it. `effective` is None until a verification or a failure said so."""
 
@@ -47,6 +65,8 @@ class Attempt:
     proposal: Proposal
     risk: Risk
     planned_at: datetime
+    leading: Diagnosis | None = None
+    doubt: str = ""
     verdict: Verdict | None = None
     request: ApprovalRequest | None = None
     approval: Approval | None = None
@@ -86,6 +106,7 @@ class Incident:
     evidence: tuple[Evidence, ...] = ()
     considered: tuple[tuple[Deviation, ...], ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
+    advice: tuple[Advice, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     stuck_because: str = ""
     ask: str = ""
@@ -105,8 +126,21 @@ class Incident:
 
     @property
     def cause(self) -> Cause:
-        """The leading cause so far."""
-        return self.diagnoses[0].cause if self.diagnoses else Cause.UNKNOWN
+        """The leading cause so far: the rules', or that which the last plan was made by."""
+        found = self.diagnoses[0].cause if self.diagnoses else Cause.UNKNOWN
+        led = self.attempts[-1].leading if self.attempts else None
+        return led.cause if found is Cause.UNKNOWN and led is not None else found
+
+    @property
+    def advised(self) -> Advice | None:
+        """The last that a model was asked about the evidence as it is now."""
+        asked = evidence_digest(self.evidence)
+        return next((one for one in reversed(self.advice) if one.evidence_digest == asked), None)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that asking models cost in this incident, those reserved for open questions included."""
+        return sum(one.tokens for one in self.advice)
 
     @property
     def ineffective(self) -> tuple[Action, ...]:

@@ -15,7 +15,7 @@ from pitcrew.core.incident import (
     UndoStand,
 )
 from pitcrew.core.record import Record
-from pitcrew.core.report.timeline import evidence_line, grounds, one_line, rendered_span, spans, timeline
+from pitcrew.core.report.timeline import advice_line, evidence_line, grounds, one_line, rendered_span, spans, timeline
 from pitcrew.core.untrusted import markdown, markdown_block
 
 
@@ -120,6 +120,7 @@ def _diagnosis(incident: Incident) -> str:
         f"({_said(', '.join(d.evidence)) or 'no evidence'})"
         for d in incident.diagnoses
     ]
+    lines += [f"Second opinion, {_said(advice_line(advice))}" for advice in incident.advice]
     return f"## Diagnosis\n\n{_bullets(lines) if lines else 'None was reached.' + chr(10)}"
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pitcrew.core.event import (
+    AGREEMENT,
     EVENT_TYPES,
     EvidenceGathered,
     from_record,
@@ -12,6 +13,7 @@ from pitcrew.core.event import (
 )
 from pitcrew.core.evidence import Evidence
 from pitcrew.core.incident import (
+    Advice,
     Incident,
 )
 from pitcrew.core.record import Record
@@ -81,6 +83,21 @@ def grounds(incident: Incident, records: Iterable[Record]) -> tuple[tuple[Eviden
     return tuple(
         tuple(item for item in evidence if item.id in attempt.proposal.evidence)
         for evidence, attempt in zip(whole, incident.attempts, strict=False)
+    )
+
+
+def advice_line(advice: Advice) -> str:
+    """What came of asking a model, beside the rules, as a line of a list."""
+    if advice.answered_at is None:
+        return f"model {advice.model}: no answer so far; {advice.tokens} tokens are set aside"
+    late = ", too late for the plan then under way" if advice.late else ""
+    cost = f"{advice.tokens} tokens"
+    if advice.opinion is None:
+        return f"model {advice.model}: no opinion{late}: {advice.failure}; {cost}"
+    said = advice.opinion
+    return (
+        f"model {advice.model}: {said.cause}, {said.confidence} of 100, runbook {said.runbook or 'none'}{late}: "
+        f"{said.summary}  [{' '.join(said.evidence)}]; {AGREEMENT[advice.agrees]}: {advice.note}; {cost}"
     )
 
 

@@ -18,7 +18,7 @@ from pitcrew.core.incident import (
 from pitcrew.core.permit import Permit
 from pitcrew.core.policy import Verdict
 from pitcrew.core.record import Json, Record
-from pitcrew.core.report.timeline import evidence_line, grounds, one_line, rendered_span, spans, timeline
+from pitcrew.core.report.timeline import advice_line, evidence_line, grounds, one_line, rendered_span, spans, timeline
 from pitcrew.core.risk import Risk
 
 
@@ -39,6 +39,7 @@ def why(incident: Incident, records: Sequence[Record] = ()) -> Section:
     parts = [
         _evidence(incident),
         _diagnosis(incident),
+        *_advice(incident),
         *(_attempt(attempt, cited) for attempt, cited in zip(incident.attempts, rests_on, strict=False)),
         *_escalation(incident),
         *_recovery(incident),
@@ -139,6 +140,31 @@ def _diagnosis(incident: Incident) -> Section:
         for d in incident.diagnoses
     ]
     return _section("diagnosis", "Diagnosis, the surest first", lines or ["none yet"], data)
+
+
+def _advice(incident: Incident) -> tuple[Section, ...]:
+    if not incident.advice:
+        return ()
+    data: list[Json] = [
+        {
+            "model": one.model,
+            "promptDigest": one.prompt_digest,
+            "answered": one.answered_at is not None,
+            "late": one.late,
+            "tokens": one.tokens,
+            "failure": one.failure or None,
+            "cause": str(one.opinion.cause) if one.opinion else None,
+            "runbook": (one.opinion.runbook or None) if one.opinion else None,
+            "confidence": one.opinion.confidence if one.opinion else None,
+            "evidence": list(one.opinion.evidence) if one.opinion else [],
+            "summary": one.opinion.summary if one.opinion else None,
+            "agrees": one.agrees,
+            "note": one.note,
+        }
+        for one in incident.advice
+    ]
+    title = "Second opinion (it chooses no action)"
+    return (_section("advice", title, [advice_line(one) for one in incident.advice], data),)
 
 
 def _attempt(attempt: Attempt, cited: Sequence[Evidence]) -> Section:

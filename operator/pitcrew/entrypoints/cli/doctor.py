@@ -331,7 +331,20 @@ def _limits(settings: Settings) -> Iterator[Guard]:
 
 
 def _models(settings: Settings) -> Iterator[Guard]:
-    yield _off("models", "none configured: rules only")
+    from pitcrew.adapters.diagnoser.openai import fault, shown_endpoint
+
+    if not settings.model:
+        yield _off("models", "none configured: rules only", "set PITCREW_MODEL; docs/how-to/model.md has the rest")
+        return
+    key, url = os.environ.get("OPENAI_API_KEY", ""), os.environ.get("OPENAI_BASE_URL", "")
+    if reason := fault(key, url):
+        yield _missing("models", f"{settings.model}: {reason}", "set it, or unset PITCREW_MODEL for rules only")
+        return
+    seen = f"{settings.model} at {shown_endpoint(url)}, {'a key' if key else 'no key'}; closed lists, schema, "
+    yield _armed(
+        "models",
+        f"{seen}{settings.model_tokens_per_incident_max} tokens an incident, {settings.model_tokens_per_day_max} a day",
+    )
 
 
 def _separation(settings: Settings) -> Iterator[Guard]:

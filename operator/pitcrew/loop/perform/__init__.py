@@ -25,6 +25,7 @@ from pitcrew.core.step import (
     AskUndo,
     CheckLive,
     Close,
+    Consult,
     Diagnose,
     Escalate,
     GatherEvidence,
@@ -43,6 +44,7 @@ from pitcrew.core.step import (
     Wait,
     WriteReport,
 )
+from pitcrew.loop.consulting import consult
 from pitcrew.loop.desk import Desk
 from pitcrew.loop.perform.acting import act, check_live, look_back, verify
 from pitcrew.loop.perform.gathering import gather_evidence
@@ -59,6 +61,8 @@ async def perform(step: Step, desk: Desk) -> Event | None:
             return await gather_evidence(desk)
         case Diagnose():
             return Diagnosed(diagnoses=diagnose(desk.case.evidence))
+        case Consult():
+            return await consult(desk)
         case MakePlan():
             return make_plan(desk)
         case Judge(attempt=attempt):

@@ -18,9 +18,11 @@ from pitcrew.core.incident import Attempt
 from pitcrew.core.observation import RuntimeFacts
 from pitcrew.core.permit import PermitRefused
 from pitcrew.core.policy import Case, Effect, Tries, target_digest
+from pitcrew.core.prompt import leading
 from pitcrew.core.proposal import NoRemedy, Plan, Proposal, propose
-from pitcrew.core.risk import assess
+from pitcrew.core.risk import assess, doubt_of
 from pitcrew.core.runbook import retrieve
+from pitcrew.loop.consulting import second_opinion
 from pitcrew.loop.desk import Desk
 
 
@@ -28,17 +30,24 @@ def make_plan(desk: Desk) -> Event | None:
     incident, service, seen = desk.case, desk.service, desk.watch.seen
     if seen is None:
         return None
-    leading = incident.diagnoses[0]
-    matches = retrieve(desk.crew.runbooks.runbooks(), leading, incident.evidence)
-    proposal = propose(service, incident.diagnoses, matches, incident.evidence, seen.sight, incident.ineffective)
+    second = second_opinion(desk)
+    lead = leading(incident.diagnoses, second)
+    matches = retrieve(desk.crew.runbooks.runbooks(), lead, incident.evidence)
+    proposal = propose(service, (lead,), matches, incident.evidence, seen.sight, incident.ineffective)
     if isinstance(proposal, NoRemedy):
         return NothingToTry(reasons=proposal.reasons, ask=proposal.ask)
     if not isinstance(seen.sight, RuntimeFacts):
         return None
     attempt = len(incident.attempts) + 1
-    history = summarise(desk.past, leading.cause, desk.now())
-    risk = assess(service, proposal, leading, incident.severity, history, seen, attempt)
-    return Planned(plan=_bound(desk, seen.sight, proposal, attempt), proposal=proposal, risk=risk)
+    history = summarise(desk.past, lead.cause, desk.now())
+    risk = assess(service, proposal, lead, incident.severity, history, seen, attempt, second)
+    return Planned(
+        plan=_bound(desk, seen.sight, proposal, attempt),
+        proposal=proposal,
+        risk=risk,
+        leading=lead,
+        doubt=doubt_of(proposal, lead, risk, second),
+    )
 
 
 def _bound(desk: Desk, facts: RuntimeFacts, proposal: Proposal, attempt: int) -> Plan:
@@ -68,8 +77,8 @@ def _reason(proposal: Proposal) -> str:
 def case_of(desk: Desk, attempt: Attempt) -> Case:
     """What the Official may know of the incident beside the plan."""
     incident = desk.case
-    leading = incident.diagnoses[0]
-    history = summarise(desk.past, leading.cause, desk.now())
+    lead = attempt.leading or incident.diagnoses[0]
+    history = summarise(desk.past, lead.cause, desk.now())
     return Case(
         level=attempt.risk.level,
         tries=Tries(effects=incident.effects, plans=len(incident.attempts)),
@@ -82,10 +91,10 @@ def case_of(desk: Desk, attempt: Attempt) -> Case:
                 "opened_at": incident.opened_at,
             },
             "diagnosis": {
-                "cause": str(leading.cause),
-                "confidence": leading.confidence,
-                "by": str(leading.by),
-                "summary": leading.summary,
+                "cause": str(lead.cause),
+                "confidence": lead.confidence,
+                "by": str(lead.by),
+                "summary": lead.summary,
             },
             "risk": {
                 "level": str(attempt.risk.level),
@@ -94,6 +103,7 @@ def case_of(desk: Desk, attempt: Attempt) -> Case:
             },
             "history": asdict(history),
         },
+        doubt=attempt.doubt,
     )
 
 

@@ -21,7 +21,7 @@ import requests
 import urllib3
 from docker import APIClient, errors
 
-from pitcrew.adapters.runtime.docker.breaker import Breaker, BreakerState
+from pitcrew.adapters.breaker import Breaker, BreakerState
 from pitcrew.adapters.runtime.docker.endpoint import Endpoint
 from pitcrew.adapters.runtime.docker.text import printable
 from pitcrew.adapters.runtime.docker.wire import Call, Wire, dial

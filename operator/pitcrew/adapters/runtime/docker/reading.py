@@ -5,7 +5,7 @@ from datetime import datetime
 
 from docker import errors
 
-from pitcrew.adapters.runtime.docker.breaker import BreakerState
+from pitcrew.adapters.breaker import BreakerState
 from pitcrew.adapters.runtime.docker.commands import Commands
 from pitcrew.adapters.runtime.docker.engine import CallFailed, Engine, Session, checked, explanation, url
 from pitcrew.adapters.runtime.docker.facts import facts_of

@@ -1,0 +1,1 @@
+"""Adapters of the port `Consultant`: models that give a second opinion."""
