@@ -72,7 +72,7 @@ def model() -> Iterator[dict[str, str]]:
         f"played instead: recorded answers of {known[0].model} of {known[0].date}, by the same client and checks",
     )
     with playing(known) as url:
-        yield {"PITCREW_MODEL": known[0].model, "OPENAI_BASE_URL": url, "OPENAI_API_KEY": "recorded"}
+        yield {"PITCREW_MODEL": known[0].model, "OPENAI_BASE_URL": url, "OPENAI_API_KEY": "none"}
 
 
 def approving() -> dict[str, str]:
@@ -224,16 +224,16 @@ def verdict(stage: Stage, first: Incident, second: Incident, decided_by: str) ->
             attempt.permit is not None and attempt.permit.plan_digest == attempt.plan.digest
             for attempt in ([one] if denied else [one, two])
         ),
-        "both diagnosers spoke, and the model changed no action": all(one.advice for one in (first, second)),
+        "both diagnosers spoke, and the model changed no action": all(incident.advice for incident in (first, second)),
         "the service answers 200": stage.health() == "200 OK",
         "the journal's chain holds": pitcrew("audit", "verify").returncode == 0,
         "the reports are written": all((STATE / "reports" / f"{i.id}.md").is_file() for i in (first, second)),
     }
-    for one in (first, second):
-        for advice in one.advice:
+    for incident in (first, second):
+        for advice in incident.advice:
             came = f"{advice.opinion.cause}" if advice.opinion else advice.failure
             weight = {True: "agrees", False: "disagrees", None: "has no weight"}[advice.agrees]
-            print(f"  model ({advice.model}) on {one.id}: {came}; it {weight}: {advice.note}")
+            print(f"  model ({advice.model}) on {incident.id}: {came}; it {weight}: {advice.note}")
     print("\nProof")
     for text, good in checks.items():
         print(f"  {'yes' if good else 'NO '}  {text}")
