@@ -219,7 +219,7 @@ def _breakers(
     if isinstance(docker, DockerRuntime):
         found["docker"] = lambda: str(docker.breaker_state)
     if consultant is not None:
-        found["model"] = lambda: str(consultant.breaker_state)
+        found["model"] = lambda: str(consultant.state)
     return found
 
 

@@ -69,7 +69,7 @@ SIGHTS: dict[str, tuple[Sight, set[tuple[str, object]]]] = {
             ("start.error", "port is already allocated"),
         },
     ),
-    "out of memory": (facts(oom_killed=True), {("state", "Running"), ("oom.killed", True)}),
+    "out of memory in an earlier run": (facts(oom_killed=True), {("state", "Running")}),
     "stopped by a signal": (facts(suspended=True), {("state", "Running"), ("suspended", True)}),
     "dying": (facts(deaths=5), {("state", "Running"), ("deaths", 5)}),
     "own check fails": (

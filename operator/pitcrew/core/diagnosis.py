@@ -23,6 +23,7 @@ class Cause(StrEnum):
     START_FAILED = "StartFailed"
     CRASH_LOOP = "CrashLoop"
     BAD_CONFIG = "BadConfig"
+    OUT_OF_MEMORY = "OutOfMemory"
     PAUSED = "Paused"
     NETWORK_DETACHED = "NetworkDetached"
     TARGET_MISSING = "TargetMissing"
@@ -103,8 +104,20 @@ RULES: tuple[DiagnosisRule, ...] = (
     DiagnosisRule(
         cause=Cause.BAD_CONFIG,
         signals=(fact("deviation", "NotRunning"), fact("died.young"), fact("env.blamed")),
-        confidence=95,
+        confidence=97,
         summary="it died right after its start, and its log names an environment variable",
+    ),
+    DiagnosisRule(
+        cause=Cause.OUT_OF_MEMORY,
+        signals=(fact("deviation", "NotRunning"), fact("oom.killed"), fact("stopped.by", "Itself")),
+        confidence=96,
+        summary="the kernel killed it for memory, and nothing brings it back",
+    ),
+    DiagnosisRule(
+        cause=Cause.OUT_OF_MEMORY,
+        signals=(fact("deviation", "RestartLoop"), fact("oom.killed")),
+        confidence=97,
+        summary="the kernel kills it for memory again and again",
     ),
     DiagnosisRule(
         cause=Cause.START_FAILED,

@@ -46,6 +46,10 @@ BLAMED_MAX = 5
 YOUNG_S = 10
 """Seconds of life below which a target died young: it did not get as far as its work."""
 
+KILLED_EXIT_CODE = 137
+"""128 and SIGKILL. The runtime's word about memory outlives a restart (FAULTS row 7): it counts only for a run that
+ended by this signal."""
+
 Value = str | int | bool
 
 
@@ -144,7 +148,7 @@ def _state_items(facts: RuntimeFacts) -> list[_Item]:
             pairs.append(("exit.code", facts.exit_code, f"exit code {facts.exit_code}"))
     if _died_young(facts):
         pairs.append(("died.young", True, f"its last run ended within {YOUNG_S} s of its start"))
-    if facts.oom_killed:
+    if facts.oom_killed and not facts.running and facts.exit_code == KILLED_EXIT_CODE:
         pairs.append(("oom.killed", True, "the kernel killed its main process for memory"))
     if facts.error:
         pairs.append(("start.error", facts.error, f"the runtime could not start it: {facts.error}"))
