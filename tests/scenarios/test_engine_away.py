@@ -36,7 +36,7 @@ def test_an_engine_that_goes_away_in_an_incident_stops_it_there_until_it_is_back
     docker_stage: Callable[..., DockerStage],
 ) -> None:
     stage = docker_stage()
-    stage.declare(policy={"autoUpTo": "None"})
+    stage.declare(policy={"autoUpTo": "None", "approveUpTo": "None"})
     operator = stage.operator()
     operator.wait_until_quiet()
     stage.chaos("break", "flag")

@@ -34,7 +34,9 @@ def operator(stage: Stage) -> Iterator[Operator]:
     ("policy", "decided"),
     [
         pytest.param(
-            {"autoUpTo": "None"}, "RequireApproval ladder/approve: risk Low is above autoUpTo None", id="ladder-down"
+            {"autoUpTo": "None", "approveUpTo": "None"},
+            "Deny            ladder/deny: risk Low is above approveUpTo None",
+            id="ladder-down",
         ),
         pytest.param({"rules": [DENY]}, "Deny            rule/not-on-my-watch: never", id="a-rule-denies"),
         pytest.param(

@@ -28,7 +28,7 @@ def test_a_second_operator_on_one_state_directory_is_refused() -> None:
 @pytest.mark.docker
 def test_a_second_operator_on_one_container_does_not_act(docker_stage: Callable[..., DockerStage]) -> None:
     stage = docker_stage()
-    stage.declare(policy={"autoUpTo": "None"})
+    stage.declare(policy={"autoUpTo": "None", "approveUpTo": "None"})
     first, second = stage.operator("first"), stage.operator("second")
     first.wait_until_quiet()
     second.wait_until_quiet()
