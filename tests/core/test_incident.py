@@ -53,8 +53,8 @@ from pitcrew.core.incident import (
     replay,
     replay_all,
 )
+from pitcrew.core.opinion import Opinion
 from pitcrew.core.policy import Effect, Ruling, Verdict
-from pitcrew.core.prompt import Opinion
 from pitcrew.core.record import Head, Instant, canonical, parse, seal
 from pitcrew.core.resource import Approvers, Level
 from tests.core.incidents import Story, denied, healed, self_recovered, undone

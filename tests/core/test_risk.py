@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pitcrew.core.action import Action, RemoveFile, Restart, Start, undo_of
 from pitcrew.core.diagnosis import Cause, Diagnoser, Diagnosis
 from pitcrew.core.history import History, Past, summarise
-from pitcrew.core.prompt import Weighed
+from pitcrew.core.opinion import Weighed
 from pitcrew.core.proposal import Proposal
 from pitcrew.core.resource import Level
 from pitcrew.core.risk import LEVELS, Risk, assess, doubt_of

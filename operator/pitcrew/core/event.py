@@ -16,9 +16,9 @@ from pitcrew.core.approval import Approval, ApprovalRequest
 from pitcrew.core.deviation import Deviation
 from pitcrew.core.diagnosis import Diagnosis
 from pitcrew.core.evidence import Evidence
+from pitcrew.core.opinion import Opinion
 from pitcrew.core.permit import Permit
 from pitcrew.core.policy import Verdict
-from pitcrew.core.prompt import Opinion
 from pitcrew.core.proposal import Plan, Proposal
 from pitcrew.core.record import Entry, Json, Record
 from pitcrew.core.resource import Level

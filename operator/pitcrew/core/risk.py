@@ -17,7 +17,7 @@ from pitcrew.core.action import (
 from pitcrew.core.diagnosis import Diagnoser, Diagnosis
 from pitcrew.core.history import History
 from pitcrew.core.observation import Observation, Outcome
-from pitcrew.core.prompt import Weighed
+from pitcrew.core.opinion import Weighed
 from pitcrew.core.proposal import Proposal
 from pitcrew.core.resource import HealthyService, Level
 

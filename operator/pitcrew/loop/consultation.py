@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pitcrew.core.errors import ModelUnreachable, Unavailable
-from pitcrew.core.prompt import Opinion, Question, Unusable, parse_answer
+from pitcrew.core.opinion import Opinion, Unusable, parse_answer
+from pitcrew.core.prompt import Question
 from pitcrew.ports import Consultant
 
 _log = logging.getLogger("pitcrew.loop")

@@ -6,7 +6,8 @@ model that hangs holds up nobody: its question is a task of one service, and end
 
 from pitcrew.core.event import Advised, Event, ModelAsked
 from pitcrew.core.incident import Phase
-from pitcrew.core.prompt import Question, Weighed, ask_about, evidence_digest, weigh
+from pitcrew.core.opinion import Weighed, weigh
+from pitcrew.core.prompt import Question, ask_about, evidence_digest
 from pitcrew.loop.consultation import Said
 from pitcrew.loop.desk import Desk
 

@@ -10,9 +10,10 @@ from pitcrew.core.deviation import Deviation
 from pitcrew.core.diagnosis import Cause, Diagnosis
 from pitcrew.core.evidence import Evidence
 from pitcrew.core.incident.machine import Phase
+from pitcrew.core.opinion import Opinion
 from pitcrew.core.permit import Permit
 from pitcrew.core.policy import Verdict
-from pitcrew.core.prompt import Opinion, evidence_digest
+from pitcrew.core.prompt import evidence_digest
 from pitcrew.core.proposal import Plan, Proposal
 from pitcrew.core.resource import Level
 from pitcrew.core.risk import Risk

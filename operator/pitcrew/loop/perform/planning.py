@@ -16,9 +16,9 @@ from pitcrew.core.event import (
 from pitcrew.core.history import summarise
 from pitcrew.core.incident import Attempt
 from pitcrew.core.observation import RuntimeFacts
+from pitcrew.core.opinion import leading
 from pitcrew.core.permit import PermitRefused
 from pitcrew.core.policy import Case, Effect, Tries, target_digest
-from pitcrew.core.prompt import leading
 from pitcrew.core.proposal import NoRemedy, Plan, Proposal, propose
 from pitcrew.core.risk import assess, doubt_of
 from pitcrew.core.runbook import retrieve

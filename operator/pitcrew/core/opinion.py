@@ -1,0 +1,184 @@
+"""An opinion: the strict reading of what a model answers, and its weight beside the rules.
+
+What is not one object out of the closed lists of the question is refused as a whole, and the rules go on (S6). What is
+has weight only where the runbook it chose treats its cause and proves it (S7).
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pitcrew.core.diagnosis import Cause, Diagnoser, Diagnosis
+from pitcrew.core.evidence import Evidence
+from pitcrew.core.prompt import CITED_MAX, FIELDS, NO_RUNBOOK, Vocabulary
+from pitcrew.core.runbook import Runbook, retrieve
+from pitcrew.core.untrusted import clean
+
+ANSWER_BYTES_MAX = 16 * 1024
+"""Bytes of an answer that is read at all; the object asked for has a few hundred."""
+SUMMARY_BYTES_MAX = 400
+"""Bytes of the summary kept."""
+TRUST_MAX = 50
+"""Confidence that a model's word has at most where no rule knows the cause: that of an ambiguous symptom."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opinion:
+    """What a model chose. `runbook` is empty where it says that none fits; `summary` is its own words, cleaned."""
+
+    cause: Cause
+    runbook: str
+    evidence: tuple[str, ...]
+    confidence: int
+    summary: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unusable:
+    """Why an answer is not taken; cleaned, since it may quote the answer."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Weighed:
+    """An opinion beside the rules: whether it agrees with their leading cause, and why that is so.
+
+    `agrees` is None where it has no weight: it failed, or is not grounded. `diagnosis` is there where it is grounded.
+    """
+
+    agrees: bool | None
+    reason: str
+    diagnosis: Diagnosis | None = None
+
+
+# Reading the answer
+
+_THINKING = re.compile(r"\A\s*<think(?:ing)?>.*?</think(?:ing)?>", re.S)
+_FENCED = re.compile(r"\A[^{}`]*```(?:json)?\s*(\{.*\})\s*```[^{}`]*\Z", re.S)
+
+
+class _NotTaken(ValueError):
+    """The answer is not the object asked for."""
+
+
+def parse_answer(text: str, words: Vocabulary) -> Opinion | Unusable:
+    """The opinion in an answer, or why there is none. One object with exactly the five fields and nothing doubtful."""
+    try:
+        return _opinion(_object(text), words)
+    except _NotTaken as error:
+        return Unusable(reason=clean(str(error), 200))
+    except (ValueError, RecursionError) as error:
+        return Unusable(reason=f"no JSON object: {clean(str(error), 120)}")
+
+
+def _object(text: str) -> dict[str, object]:
+    if len(text.encode("utf-8", "replace")) > ANSWER_BYTES_MAX:
+        raise _NotTaken(f"the answer is larger than {ANSWER_BYTES_MAX} bytes")
+    found = json.loads(_bare(text), object_pairs_hook=_once_each, parse_constant=_no_number, parse_float=_no_number)
+    if not isinstance(found, dict):
+        raise _NotTaken("the answer is no JSON object")
+    return found
+
+
+def _bare(text: str) -> str:
+    """The one object in an answer that also thinks aloud, fences or explains; what lies between its outer braces."""
+    rest = _THINKING.sub("", text, count=1).strip()
+    if fenced := _FENCED.match(rest):
+        return fenced[1]
+    begin, end = rest.find("{"), rest.rfind("}")
+    if begin < 0 or end < begin or rest.startswith("["):
+        raise _NotTaken("the answer holds no JSON object")
+    return rest[begin : end + 1]
+
+
+def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _NotTaken("the answer has a key twice")
+    return found
+
+
+def _no_number(text: str) -> object:
+    raise _NotTaken(f"the answer has a number that is not whole: {text[:32]}")
+
+
+def _opinion(found: Mapping[str, object], words: Vocabulary) -> Opinion:
+    if set(found) != set(FIELDS):
+        more, less = sorted(set(found) - set(FIELDS)), sorted(set(FIELDS) - set(found))
+        raise _NotTaken("; ".join([*(f"extra field {name[:40]!r}" for name in more[:4]), *(f"no {n}" for n in less)]))
+    confidence, summary = found["confidence"], found["summary"]
+    if isinstance(confidence, bool) or not isinstance(confidence, int) or not 0 <= confidence <= 100:
+        raise _NotTaken("confidence is no whole number from 0 to 100")
+    if not isinstance(summary, str):
+        raise _NotTaken("summary is no text")
+    runbook = _word(found["runbook"], (*words.runbooks, NO_RUNBOOK), "runbook")
+    return Opinion(
+        cause=Cause(_word(found["cause"], words.causes, "cause")),
+        runbook="" if runbook == NO_RUNBOOK else runbook,
+        evidence=_cited(found["evidence"], words.evidence),
+        confidence=confidence,
+        summary=" ".join(clean(summary, SUMMARY_BYTES_MAX).split()),
+    )
+
+
+def _cited(value: object, known: Sequence[str]) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value:
+        raise _NotTaken("it cites no evidence")
+    if len(value) > CITED_MAX:
+        raise _NotTaken(f"it cites more than {CITED_MAX} items of evidence")
+    return tuple(dict.fromkeys(_word(item, known, "evidence") for item in value))
+
+
+def _word(value: object, known: Sequence[str], what: str) -> str:
+    if not isinstance(value, str) or value not in known:
+        raise _NotTaken(f"{what} {str(value)[:40]!r} is none of those offered")
+    return value
+
+
+# Weighing it
+
+
+def weigh(
+    opinion: Opinion | None,
+    failure: str,
+    diagnoses: Sequence[Diagnosis],
+    runbooks: Iterable[Runbook],
+    evidence: Sequence[Evidence],
+) -> Weighed:
+    """An opinion beside the rules' diagnoses. It counts only where the runbook it chose treats its cause and proves it
+    by signals (S7)."""
+    if opinion is None:
+        return Weighed(agrees=None, reason=f"no second opinion: {failure}")
+    diagnosis = Diagnosis(
+        cause=opinion.cause,
+        confidence=opinion.confidence,
+        evidence=opinion.evidence,
+        by=Diagnoser.MODEL,
+        summary=opinion.summary,
+    )
+    fitting = {match.runbook.head.id for match in retrieve(runbooks, diagnosis, evidence)}
+    if opinion.cause is Cause.UNKNOWN or opinion.runbook not in fitting:
+        chosen = f"runbook {opinion.runbook}" if opinion.runbook else "no runbook"
+        return Weighed(agrees=None, reason=f"not grounded, so ignored: {opinion.cause} with {chosen}")
+    rules = diagnoses[0].cause if diagnoses else Cause.UNKNOWN
+    agrees = None if rules is Cause.UNKNOWN else rules is opinion.cause
+    told = f"the model says {opinion.cause}, {opinion.confidence} of 100; the rules say {rules}"
+    return Weighed(agrees=agrees, reason=told, diagnosis=diagnosis)
+
+
+def leading(diagnoses: Sequence[Diagnosis], weighed: Weighed | None) -> Diagnosis:
+    """The diagnosis to plan by: the rules'; a model's only where they know nothing and its own is grounded, and then
+    with little trust."""
+    first = diagnoses[0]
+    if first.cause is not Cause.UNKNOWN or weighed is None or weighed.diagnosis is None:
+        return first
+    found = weighed.diagnosis
+    return Diagnosis(
+        cause=found.cause,
+        confidence=min(found.confidence, TRUST_MAX),
+        evidence=found.evidence,
+        by=found.by,
+        summary=found.summary,
+    )

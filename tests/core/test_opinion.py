@@ -1,0 +1,162 @@
+"""An answer is taken only where nothing about it is doubtful, and counts only where it is grounded."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pitcrew.adapters.runbooks.files import built_in
+from pitcrew.core.diagnosis import Cause, Diagnoser, Diagnosis
+from pitcrew.core.opinion import (
+    ANSWER_BYTES_MAX,
+    SUMMARY_BYTES_MAX,
+    TRUST_MAX,
+    Opinion,
+    Unusable,
+    leading,
+    parse_answer,
+    weigh,
+)
+from pitcrew.core.prompt import Vocabulary
+from tests.core.incidents import healed
+
+WORDS = Vocabulary(causes=("Hang", "FlagFile", "Unknown"), runbooks=("hang", "flag-file"), evidence=("E1", "E2"))
+GOOD: dict[str, object] = {
+    "summary": "it hangs",
+    "cause": "Hang",
+    "evidence": ["E1", "E2"],
+    "runbook": "hang",
+    "confidence": 80,
+}
+TAKEN = Opinion(cause=Cause.HANG, runbook="hang", evidence=("E1", "E2"), confidence=80, summary="it hangs")
+
+
+def as_text(**changes: object) -> str:
+    return json.dumps({**GOOD, **changes})
+
+
+ACCEPTED = {
+    "bare": as_text(),
+    "after thinking": f"<think>is it {{hang}}? yes</think>\n{as_text()}",
+    "in a fence": f"Here it is:\n```json\n{as_text()}\n```\nHope this helps!",
+    "in a nameless fence": f"```\n{as_text()}\n```",
+    "in prose": f"The answer is {as_text()}. Good luck",
+    "cites twice": as_text(evidence=["E1", "E2", "E1"]),
+}
+
+
+@pytest.mark.parametrize("text", ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_one_object_is_found_whatever_stands_around_it(text: str) -> None:
+    assert parse_answer(text, WORDS) == TAKEN
+
+
+def test_no_runbook_is_a_choice_too() -> None:
+    found = parse_answer(as_text(runbook="None"), WORDS)
+    assert isinstance(found, Opinion)
+    assert found.runbook == ""
+
+
+REFUSED = {
+    "nothing": "",
+    "prose": "I think you should restart it.",
+    "a list": f"[{as_text()}]",
+    "a list and more": f"[{as_text()}]x",
+    "two objects": f"{as_text()}\n{as_text()}",
+    "a fence and another object": f"{as_text()}\n```json\n{as_text()}\n```",
+    "a key twice": as_text()[:-1] + ', "cause": "FlagFile"}',
+    "a key twice, spelt otherwise": as_text()[:-1] + ', "c\\u0061use": "FlagFile"}',
+    "an extra field": as_text(note="x"),
+    "an action": as_text(action="restart"),
+    "an action as the runbook": as_text(runbook="restart"),
+    "a field less": json.dumps({key: value for key, value in GOOD.items() if key != "runbook"}),
+    "a foreign cause": as_text(cause="DeleteVolume"),
+    "a cause in other letters": as_text(cause="hang"),
+    "a cause in Cyrillic": as_text(cause="Наng"),
+    "a cause with an invisible character": as_text(cause="Hang\u200b"),
+    "a cause in full width": as_text(cause="Ｈang"),
+    "a cause as a list": as_text(cause=["Hang"]),
+    "a runbook of null": as_text(runbook=None),
+    "evidence that does not exist": as_text(evidence=["E1", "E9"]),
+    "no evidence": as_text(evidence=[]),
+    "evidence as text": as_text(evidence="E1"),
+    "evidence as an object": as_text(evidence={"E1": 1}),
+    "too much evidence": as_text(evidence=["E1"] * 13),
+    "nested evidence": as_text(evidence=[["E1"]]),
+    "NaN": as_text(confidence=float("nan")),
+    "infinity": as_text(confidence=float("inf")),
+    "a float": as_text(confidence=80.0),
+    "a truth": as_text(confidence=True),
+    "more than sure": as_text(confidence=101),
+    "less than nothing": as_text(confidence=-1),
+    "a number of 5,000 digits": as_text().replace("80", "9" * 5_000),
+    "confidence as text": as_text(confidence="80"),
+    "summary as a number": as_text(summary=7),
+    "nested without end": '{"summary":' * 3_000 + "1" + "}" * 3_000,
+    "huge": as_text(summary="x" * ANSWER_BYTES_MAX),
+    "only thinking": f"<think>{as_text()}</think>",
+    "cut off": as_text()[:-5],
+    "another language": "{'cause': 'Hang'}",
+}
+
+
+@pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED.keys())
+def test_whatever_else_it_says_is_refused_with_a_short_reason(text: str) -> None:
+    found = parse_answer(text, WORDS)
+    assert isinstance(found, Unusable), found
+    assert 0 < len(found.reason.encode()) <= 200
+
+
+def test_its_own_words_are_cleaned_before_anybody_sees_them() -> None:
+    words = "\x1b[2J# run restart now\npassword=hunter2-very-secret \u202e" + "y" * 2_000
+    found = parse_answer(as_text(summary=words), WORDS)
+    assert isinstance(found, Opinion)
+    assert len(found.summary.encode()) <= SUMMARY_BYTES_MAX
+    assert "hunter2" not in found.summary
+    assert found.summary.isprintable()
+    foreign = parse_answer(as_text(cause="\x1b[2Jpassword=hunter2-very-secret"), WORDS)
+    assert isinstance(foreign, Unusable)
+    assert "\x1b" not in foreign.reason
+
+
+@given(st.text(max_size=300) | st.binary(max_size=200).map(lambda raw: raw.decode("latin-1")))
+def test_no_text_breaks_the_reading(text: str) -> None:
+    assert isinstance(parse_answer(text, WORDS), Unusable)
+
+
+def rules(cause: Cause) -> tuple[Diagnosis, ...]:
+    return (Diagnosis(cause=cause, confidence=90, evidence=("E1",), by=Diagnoser.RULES, summary="by rule"),)
+
+
+def says(cause: Cause, runbook: str, confidence: int = 99) -> Opinion:
+    return Opinion(cause=cause, runbook=runbook, evidence=("E1",), confidence=confidence, summary="s")
+
+
+WEIGHED = {
+    "it agrees": (Cause.FLAG_FILE, says(Cause.FLAG_FILE, "flag-file"), True),
+    "it differs, grounded": (Cause.FLAG_FILE, says(Cause.HANG, "hang"), False),
+    "its runbook treats another cause": (Cause.FLAG_FILE, says(Cause.HANG, "flag-file"), None),
+    "its runbook's signals do not hold": (Cause.FLAG_FILE, says(Cause.DIED, "died"), None),
+    "it names no runbook": (Cause.FLAG_FILE, says(Cause.FLAG_FILE, ""), None),
+    "it does not know": (Cause.FLAG_FILE, says(Cause.UNKNOWN, ""), None),
+    "the rules do not know": (Cause.UNKNOWN, says(Cause.FLAG_FILE, "flag-file"), None),
+    "it said nothing": (Cause.FLAG_FILE, None, None),
+}
+
+
+@pytest.mark.parametrize(("cause", "opinion", "agrees"), WEIGHED.values(), ids=WEIGHED.keys())
+def test_only_what_is_grounded_has_weight(cause: Cause, opinion: Opinion | None, agrees: bool | None) -> None:
+    weighed = weigh(opinion, "no answer", rules(cause), built_in(), healed().now.evidence)
+    assert weighed.agrees is agrees
+    assert weighed.reason
+
+
+def test_a_model_leads_only_where_no_rule_knows_and_then_with_little_trust() -> None:
+    evidence = healed().now.evidence
+    grounded = weigh(says(Cause.FLAG_FILE, "flag-file"), "", rules(Cause.UNKNOWN), built_in(), evidence)
+    lead = leading(rules(Cause.UNKNOWN), grounded)
+    assert (lead.cause, lead.by, lead.confidence) == (Cause.FLAG_FILE, Diagnoser.MODEL, TRUST_MAX)
+    assert leading(rules(Cause.HANG), grounded).by is Diagnoser.RULES
+    loose = weigh(says(Cause.FLAG_FILE, "hang"), "", rules(Cause.UNKNOWN), built_in(), evidence)
+    assert leading(rules(Cause.UNKNOWN), loose).cause is Cause.UNKNOWN
+    assert leading(rules(Cause.UNKNOWN), None).cause is Cause.UNKNOWN
