@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 
@@ -10,6 +11,8 @@ from tests.bench.authoring.draft import Asked, Draft, Json
 from tests.bench.authoring.voice import STYLES, chatter, iso
 
 SEED = 20260504
+# Their logs hold what the program itself says and nothing of this kind.
+_SILENT = frozenset({"postgres", "redis", "rabbitmq"})
 _FIRST_DAY = datetime(2026, 3, 2, tzinfo=UTC)
 _LOG_LINE = re.compile(r"^\s*(?P<ago>\d+)?\s*(?P<level>[DIWEF=])(?: (?P<text>.*))?$")
 _EVENT = re.compile(r"^(?P<ago>\d+) (?P<kind>[A-Z]\w+)(?: (?P<code>\d+))?(?: (?P<detail>.+))?$")
@@ -24,11 +27,15 @@ def _instant(dice: Random) -> datetime:
     return _FIRST_DAY + timedelta(seconds=dice.randrange(200 * 86_400))
 
 
+def _paths(files: str) -> Json:
+    return {"paths": [path[:-1] for path in files.split(",")]} if files else {}
+
+
 def _actions(draft: Draft) -> Json:
     actions: Json = {}
     for word in draft.does.split():
         name, _, files = word.partition(":")
-        actions[name] = {"paths": [path[:-1] for path in files.split(",")]} if files else {}
+        actions[name] = _paths(files)
     return actions
 
 
@@ -51,9 +58,9 @@ def _probe_spec(asked: Asked, draft: Draft) -> Json:
 
 
 def _target(draft: Draft, dice: Random) -> Json:
-    if dice.random() < 0.3:
+    if draft.compose if draft.compose is not None else dice.random() < 0.3:
         return {"docker": {"composeProject": "shop", "composeService": draft.name}}
-    return {"docker": {"container": dice.choice((draft.name, f"shop-{draft.name}-1"))}}
+    return {"docker": {"container": draft.name if dice.random() < 0.5 else f"shop-{draft.name}-1"}}
 
 
 def _service(draft: Draft, dice: Random) -> Json:
@@ -157,10 +164,14 @@ def _failing(draft: Draft) -> list[Json]:
     return [{"kind": "ProbeFailing", "probe": name} for name, asked in pairs if asked.outcome == "Failure"]
 
 
+def _deviation(word: str) -> Json:
+    kind, _, probe = word.partition(":")
+    return {"kind": kind, "probe": probe} if probe else {"kind": kind}
+
+
 def _deviations(draft: Draft) -> list[Json]:
     if draft.deviations is not None:
-        words = [word.partition(":") for word in draft.deviations.split()]
-        return [{"kind": kind} | ({"probe": probe} if probe else {}) for kind, _, probe in words]
+        return [_deviation(word) for word in draft.deviations.split()]
     if draft.absent:
         return [{"kind": "Missing"}]
     if draft.blind:
@@ -205,6 +216,22 @@ def _written(draft: Draft, at: datetime, dice: Random) -> Iterator[tuple[datetim
             yield when, level, each
 
 
+def _serves(draft: Draft) -> bool:
+    """Whether it served for long before the fault, so that its log would hold everyday lines from that time."""
+    bound = all(asked.reason != "Refused" for asked in draft.probes)
+    return bound and draft.up > 5000 and draft.state in ("Running", "Exited", "Paused") and not draft.blind
+
+
+def _with_everyday_noise(draft: Draft, dice: Random) -> Draft:
+    """The draft with everyday lines from before its first recent message, where the author asked for none."""
+    if draft.chat or not draft.log or not _serves(draft) or draft.app in _SILENT:
+        return draft
+    agos = [int(match["ago"]) for line in draft.log.splitlines() if (match := _LOG_LINE.match(line)) and match["ago"]]
+    recent = max((ago for ago in agos if ago < 1200), default=draft.down or 30)
+    kinds = dice.sample(("access", "heartbeat", "metrics", "deprecation", "peer"), dice.randint(0, 2))
+    return replace(draft, chat=" ".join(kinds), chat_to=recent + 4)
+
+
 def _chatted(draft: Draft, at: datetime, dice: Random) -> Iterator[tuple[datetime, str, str]]:
     style = draft.style or APPS[draft.app].style
     earliest = min(draft.up - 1, 1500)
@@ -219,7 +246,8 @@ def _chatted(draft: Draft, at: datetime, dice: Random) -> Iterator[tuple[datetim
 def _logs(draft: Draft, at: datetime, dice: Random) -> list[Json]:
     lines = [*_written(draft, at, dice), *_chatted(draft, at, dice)]
     lines.sort(key=lambda line: line[0])
-    loud = "stdout" if (draft.style or "").startswith("json") or draft.app in ("postgres", "redis") else "stderr"
+    style = draft.style or APPS[draft.app].style
+    loud = "stdout" if style.startswith("json") or draft.app == "redis" else "stderr"
     return [
         {"at": iso(when), "stream": loud if level in "WEF" else "stdout", "text": text} for when, level, text in lines
     ]
@@ -278,6 +306,7 @@ def assemble(draft: Draft) -> Json:
     """The case that a draft stands for."""
     dice = Random(f"{SEED}:{draft.id}")
     at = _instant(dice)
+    draft = _with_everyday_noise(draft, dice)
     depends = [word.partition("=") for word in draft.depends.split()]
     return {
         "schema": 1,

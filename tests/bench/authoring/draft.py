@@ -46,9 +46,11 @@ def http(
     return Asked(kind="httpGet", reason=reason, spec=spec, status=answer, detail=detail, latency_ms=ms)
 
 
-def tcp(reason: str = "Ok", detail: str = "", *, port: int | None = None, ms: int | None = None) -> Asked:
+def tcp(
+    reason: str = "Ok", detail: str = "", *, port: int | None = None, ms: int | None = None, **more: object
+) -> Asked:
     """A probe that opens a connection."""
-    return Asked(kind="tcpSocket", reason=reason, spec={"port": port, "more": {}}, detail=detail, latency_ms=ms)
+    return Asked(kind="tcpSocket", reason=reason, spec={"port": port, "more": more}, detail=detail, latency_ms=ms)
 
 
 def run(command: str, reason: str = "Ok", detail: str = "") -> Asked:
@@ -122,3 +124,4 @@ class Draft:
     former: str = ""
     nets: tuple[Net, ...] = ()
     spec: Mapping[str, object] = field(default_factory=dict)
+    compose: bool | None = None

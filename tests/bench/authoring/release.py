@@ -719,23 +719,22 @@ _PORT = (
         name="db",
         state="Exited",
         up=90_000,
-        down=600,
+        down=620,
         does="start",
         causes="StartFailed",
         actions="none",
         facts={
             "exitCode": 128,
+            "stoppedBy": "Itself",
             "error": "driver failed programming external connectivity on endpoint db (77aa): Error starting userland proxy: listen tcp4 0.0.0.0:5432: bind: address already in use",
         },
         probes=(tcp(), run("pg_isready")),
-        events="3000 Killed signal 15; 2999 Died 0; 2999 Stopped",
+        events="620 Died 137",
         former="9 Died 1 no",
         noise="combination former-ineffective",
-        why="The last start failed because a process of the host has the port; that has an owner, ask.",
-        log="""
-            3000 I received fast shutdown request
-            2999 I database system is shut down
-        """,
+        why="It died, and the start that followed failed because a process of the host has the port by now; that has an owner, ask.",
+        chat="heartbeat",
+        chat_to=630,
     ),
     Draft(
         id="port-inside-container-eaddrinuse",

@@ -253,7 +253,6 @@ _CHILD = (
         does="restart",
         causes="OutOfMemory",
         actions="none",
-        harmful="restart",
         probes=(http(200, "", maxErrorRatio="5%"), docker()),
         deviations="ErrorRatioHigh:httpget-0",
         chat="access",

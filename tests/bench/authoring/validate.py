@@ -172,6 +172,20 @@ def _words(case: Any) -> Iterator[str]:
         yield f"former causes {unknown}"
 
 
+def _declared(case: Any) -> Iterator[str]:
+    spec = case["service"]["spec"]
+    objectives = {"LatencyHigh": "maxLatency", "ErrorRatioHigh": "maxErrorRatio"}
+    for deviation in case["deviations"]:
+        key = objectives.get(deviation["kind"])
+        place = int(deviation["probe"].rpartition("-")[2]) if "probe" in deviation else 0
+        if key and key not in spec["probes"][place]:
+            yield f"{deviation['kind']} without {key}"
+        if deviation["kind"] == "NetworkDetached" and not spec.get("desired"):
+            yield "NetworkDetached without a declared network"
+    if len(spec.get("dependsOn", [])) != len(case["dependencies"]):
+        yield "dependencies that are not declared"
+
+
 def _label(case: Any) -> Iterator[str]:
     label = case["label"]
     declared = set(case["service"]["spec"].get("remediation", {}).get("actions", {}))
@@ -191,7 +205,7 @@ def _label(case: Any) -> Iterator[str]:
 
 def faults_of(case: Any) -> list[str]:
     """Everything that is wrong with one case, in words."""
-    checks = (_shape, _probes, _sight, _words, _label)
+    checks = (_shape, _probes, _sight, _words, _declared, _label)
     found = [text for check in checks for text in check(case)]
     return [*found, *_ordered(case, "logs"), *_ordered(case, "events")]
 
