@@ -12,7 +12,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.bench.authoring import around, healable, hostile, inside, people, release, resources
+from tests.bench.authoring import around, contrast, healable, hostile, inside, people, release, resources
 from tests.bench.authoring.assemble import assemble
 from tests.bench.authoring.validate import faults_of_all
 
@@ -42,7 +42,7 @@ FILES = {
     28: "28-host-overload",
     29: "29-no-fault",
 }
-_PARTS = (inside, release, resources, people, around, hostile, healable)
+_PARTS = (inside, release, resources, people, around, hostile, healable, contrast)
 
 
 def all_cases() -> list[dict[str, Any]]:

@@ -54,10 +54,13 @@ def _probe_spec(asked: Asked, draft: Draft) -> Json:
     if asked.kind == "httpGet":
         where = {"path": asked.spec["path"] or app.path} | where
     more = asked.spec["more"]
-    return {asked.kind: where} | (more if isinstance(more, dict) else {})
+    spec: Json = {asked.kind: where}
+    return spec | (more if isinstance(more, dict) else {})
 
 
 def _target(draft: Draft, dice: Random) -> Json:
+    if draft.command:
+        return {"process": {"command": list(draft.command), "workingDir": f"/srv/{draft.name}"}}
     if draft.compose if draft.compose is not None else dice.random() < 0.3:
         return {"docker": {"composeProject": "shop", "composeService": draft.name}}
     return {"docker": {"container": draft.name if dice.random() < 0.5 else f"shop-{draft.name}-1"}}
@@ -102,7 +105,7 @@ def _engine_health(draft: Draft) -> Json:
 def _networks(draft: Draft) -> Json:
     attached = [net.name for net in draft.nets if net.attached]
     return {
-        "networks": attached if draft.nets else ["shop_default"],
+        "networks": attached if draft.nets or draft.command else ["shop_default"],
         "desired": [{"name": net.name, "attached": net.attached, "named": net.named} for net in draft.nets],
     }
 
@@ -129,7 +132,22 @@ def _sight(draft: Draft, at: datetime) -> Json:
     }
     facts |= _engine_health(draft)
     facts |= {"image": app.image, "envNames": list(app.env), "files": _files(draft)}
-    return facts | _networks(draft) | dict(draft.facts)
+    if draft.command:
+        facts["image"] = ""
+    return facts | _networks(draft) | dict(draft.facts) | _own_deaths(draft)
+
+
+def _own_deaths(draft: Draft) -> Json:
+    """Deaths that nobody asked for, counted in the events of ten minutes where those are whole."""
+    if "events" in draft.missing or not draft.facts.get("everStarted", True):
+        return {}
+    deaths, asked_for = 0, False
+    for ago, kind in ((int(part.split()[0]), part.split()[1]) for part in draft.events.split(";") if part.strip()):
+        if kind == "Died":
+            deaths += not asked_for and ago <= 600
+            asked_for = False
+        asked_for = asked_for or kind == "Killed"
+    return {"deaths": deaths}
 
 
 def probe_names(draft: Draft) -> list[str]:

@@ -91,7 +91,8 @@ class Draft:
 
     `log` has a message a line: seconds before the evidence was gathered, a level (D I W E F) or `=` for raw text, the
     text; a line without seconds goes on at the same instant. `events` reads `SECONDS Kind [exit code] [detail]; ...`.
-    `does` lists the declared actions; files follow removeFile, each with + (present) or - (gone).
+    `does` lists the declared actions; files follow removeFile, each with + (present) or - (gone). With a `command` the
+    target is a plain process, else a container.
     """
 
     id: str
@@ -125,3 +126,4 @@ class Draft:
     nets: tuple[Net, ...] = ()
     spec: Mapping[str, object] = field(default_factory=dict)
     compose: bool | None = None
+    command: tuple[str, ...] = ()

@@ -168,8 +168,8 @@ _CRASH_LOOP = (
         app="java/spring",
         name="invoices",
         state="Restarting",
-        up=50,
-        down=38,
+        up=70,
+        down=66,
         does="restart",
         causes="DependencyDown CrashLoop",
         actions="none",
@@ -181,11 +181,11 @@ _CRASH_LOOP = (
         events=_LOOP_EVENTS,
         why="It dies at each start because its database is stopped; heal the database and the loop ends by itself.",
         log="""
-            39 E HikariPool-1 - Exception during pool initialization.
+            67 E HikariPool-1 - Exception during pool initialization.
              = org.postgresql.util.PSQLException: Connection to db:5432 refused. Check that the hostname and port are correct and that the postmaster is accepting TCP/IP connections.
              = 	at org.postgresql.core.v3.ConnectionFactoryImpl.openConnectionImpl(ConnectionFactoryImpl.java:342)
              = Caused by: java.net.ConnectException: Connection refused
-            38 E Application run failed
+            66 E Application run failed
         """,
     ),
     Draft(
@@ -194,8 +194,8 @@ _CRASH_LOOP = (
         app="celery",
         name="worker",
         state="Restarting",
-        up=62,
-        down=61,
+        up=70,
+        down=66,
         does="restart",
         causes="CrashLoop Unknown",
         actions="none",
@@ -303,8 +303,8 @@ _CRASH_LOOP = (
         app="php-fpm+nginx",
         name="blog",
         state="Restarting",
-        up=45,
-        down=43,
+        up=70,
+        down=66,
         does="restart",
         causes="CrashLoop BadConfig",
         actions="none",
@@ -315,10 +315,10 @@ _CRASH_LOOP = (
         events=_LOOP_EVENTS.replace("Died 1", "Died 78"),
         why="It exits with 78 on a pool that is not defined; the line on memory is advice, and nothing was killed for memory.",
         log="""
-            44 W PHP Warning: opcache.memory_consumption is low, scripts may run out of memory
-            43 F No pool defined. at least one pool section must be specified in config file
-            43 E failed to post process the configuration
-            43 E FPM initialization failed
+            67 W PHP Warning: opcache.memory_consumption is low, scripts may run out of memory
+            66 F No pool defined. at least one pool section must be specified in config file
+            66 E failed to post process the configuration
+            66 E FPM initialization failed
         """,
     ),
 )
