@@ -167,20 +167,35 @@ STYLES: dict[str, Style] = {
     "golog": _golog,
 }
 
-_PATHS = ("/", "/api/orders", "/api/cart/118", "/products?page=3", "/static/app.css", "/api/v2/users/me", "/login")
+_REQUESTS = (
+    "GET /",
+    "GET /api/orders",
+    "POST /api/orders",
+    "POST /api/cart/118",
+    "GET /products?page=3",
+    "GET /static/app.css",
+    "GET /api/v2/users/me",
+    "POST /login",
+)
 _AGENTS = ("Mozilla/5.0 (X11; Linux x86_64)", "okhttp/4.12.0", "python-requests/2.31.0", "curl/8.5.0")
+_PYTHON = frozenset({"python", "gunicorn", "django", "celery"})
+_DEPRECATIONS = (
+    "option 'legacy_timeout' is deprecated, use 'timeout_ms' instead; it fails hard from version 5.0 on",
+    "cipher suite TLS_RSA_WITH_AES_128_CBC_SHA is deprecated",
+    "the use of X-Frame-Options is deprecated in favour of CSP frame-ancestors",
+)
+_UTCNOW = "DeprecationWarning: datetime.utcnow() is deprecated and scheduled for removal in a future version"
 
 
 def _access(at: datetime, dice: Random) -> str:
-    peer = f"172.18.0.{dice.randint(2, 40)}"
-    status = dice.choice((200, 200, 200, 204, 302, 304, 404))
-    request = f"{dice.choice(('GET', 'GET', 'POST'))} {dice.choice(_PATHS)} HTTP/1.1"
+    peer, request = f"172.18.0.{dice.randint(2, 40)}", dice.choice(_REQUESTS)
+    status = dice.choice((200, 200, 200, 200, 304, 404) if request.startswith("GET") else (200, 201, 302, 422))
     size, agent = dice.randint(80, 9000), dice.choice(_AGENTS)
-    return f'{peer} - - [{at:%d/%b/%Y:%H:%M:%S} +0000] "{request}" {status} {size} "-" "{agent}"'
+    return f'{peer} - - [{at:%d/%b/%Y:%H:%M:%S} +0000] "{request} HTTP/1.1" {status} {size} "-" "{agent}"'
 
 
-def _heartbeat(dice: Random) -> str:
-    return f"heartbeat ok seq={dice.randint(1000, 99999)} errors=0"
+def _heartbeat(at: datetime) -> str:
+    return f"heartbeat ok seq={int(at.timestamp()) // 15 % 100_000} errors=0"
 
 
 def _metrics(dice: Random) -> str:
@@ -190,15 +205,8 @@ def _metrics(dice: Random) -> str:
     )
 
 
-def _deprecation(dice: Random) -> str:
-    return dice.choice(
-        (
-            "DeprecationWarning: datetime.utcnow() is deprecated and scheduled for removal in a future version",
-            "option 'legacy_timeout' is deprecated, use 'timeout_ms' instead; it fails hard from version 5.0 on",
-            "cipher suite TLS_RSA_WITH_AES_128_CBC_SHA is deprecated",
-            "the use of X-Frame-Options is deprecated in favour of CSP frame-ancestors",
-        )
-    )
+def _deprecation(style: str, dice: Random) -> str:
+    return dice.choice((_UTCNOW, *_DEPRECATIONS) if style in _PYTHON else _DEPRECATIONS)
 
 
 def _peer(dice: Random) -> str:
@@ -219,9 +227,9 @@ def chatter(kind: str, at: datetime, style: str, dice: Random) -> list[str]:
         return [_access(at, dice)]
     speak = STYLES[style]
     if kind == "heartbeat":
-        return speak(at, "I", _heartbeat(dice))
+        return speak(at, "I", _heartbeat(at))
     if kind == "metrics":
         return speak(at, "I", _metrics(dice))
     if kind == "deprecation":
-        return speak(at, "W", _deprecation(dice))
+        return speak(at, "W", _deprecation(style, dice))
     return speak(at, "W", _peer(dice))
