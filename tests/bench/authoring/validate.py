@@ -205,6 +205,8 @@ def _label(case: Any) -> Iterator[str]:
 
 def faults_of(case: Any) -> list[str]:
     """Everything that is wrong with one case, in words."""
+    if absent := [key for key in KEYS if key not in case]:
+        return [f"keys are missing: {absent}"]
     checks = (_shape, _probes, _sight, _words, _declared, _label)
     found = [text for check in checks for text in check(case)]
     return [*found, *_ordered(case, "logs"), *_ordered(case, "events")]
