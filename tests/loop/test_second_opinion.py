@@ -12,7 +12,7 @@ from pitcrew.core.incident import Advice, Phase
 from pitcrew.core.observation import LogLine, RuntimeFacts
 from pitcrew.core.policy import Effect
 from pitcrew.core.prompt import Question
-from pitcrew.core.resource import HealthyService
+from pitcrew.core.resource import Egress, HealthyService
 from pitcrew.settings import Settings
 from tests.fakes.consultant import FakeConsultant, Says, opinion
 from tests.fakes.runtime import FakeRuntime
@@ -224,10 +224,10 @@ def test_the_end_of_pitcrew_and_of_the_incident_give_a_question_up_at_once(tmp_p
 
 def test_a_model_that_hangs_on_one_service_delays_no_other(tmp_path: Path) -> None:
     class HangsOnOne(FakeConsultant):
-        async def ask(self, question: Question):  # type: ignore[no-untyped-def]
+        async def ask(self, question: Question, egress: Egress):  # type: ignore[no-untyped-def]
             if "default/victim" in question.user:
                 await asyncio.Event().wait()
-            return await super().ask(question)
+            return await super().ask(question, egress)
 
     async def test() -> None:
         services = (manifest(), manifest("other"))

@@ -1,6 +1,6 @@
 """Risk: of one proposal, a score from 0 to 100 out of named factors, each with the evidence for it, and a level."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pitcrew.core.action import (
     Action,
@@ -93,6 +93,12 @@ def assess(
         factors = (*factors, _second_opinion(second, sum(factor.points for factor in factors)))
     score = min(100, sum(factor.points for factor in factors))
     return Risk(score=score, level=next(level for least, level in LEVELS if score >= least), factors=factors)
+
+
+def cautious(risk: Risk) -> Risk:
+    """The risk as rules in CEL see it: what a model says in its favour is left out, so that no lie gets past a rule."""
+    factors = tuple(replace(factor, points=max(0, factor.points)) for factor in risk.factors)
+    return replace(risk, score=min(100, sum(factor.points for factor in factors)), factors=factors)
 
 
 def doubt_of(proposal: Proposal, diagnosis: Diagnosis, risk: Risk, second: Weighed | None) -> str:
