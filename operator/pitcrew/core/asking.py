@@ -45,7 +45,7 @@ class Counsel:
 
 
 def terms_for(service: HealthyService, guardrails: Guardrails = NO_GUARDRAILS) -> Terms:
-    """The terms as declared now, under the guardrails that bind the service; of equals the service's own word counts."""
+    """The terms as declared now, under the guardrails that bind the service; of equals its own word counts."""
     own, bound = service.spec.diagnosis, guardrails.binding(service)
     modes, egresses = [(own.mode, "spec.diagnosis.mode")], [(own.egress, "spec.diagnosis.egress")]
     for policy in bound.policies:

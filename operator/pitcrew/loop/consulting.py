@@ -85,5 +85,5 @@ def second_opinion(desk: Desk) -> Weighed | None:
         configured = desk.crew.consultant is not None
         return Weighed(agrees=None, reason="no second opinion: nobody was asked") if configured else None
     if advice.answered_at is None:
-        return Weighed(agrees=None, reason="no second opinion: none came in time")
+        return Weighed(agrees=None, reason="no second opinion: none came before the plan")
     return weigh(advice.opinion, advice.failure, incident.diagnoses, desk.crew.runbooks.runbooks(), incident.evidence)

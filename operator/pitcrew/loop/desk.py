@@ -228,5 +228,6 @@ class Desk:
                 source=self.source,
                 stale=self.stale,
                 policies=tuple(policy.name for policy in self.guardrails.policies),
+                terms=self.terms if self.crew.consultant is not None else None,
             )
         )
