@@ -347,8 +347,8 @@ def _models(settings: Settings) -> Iterator[Guard]:
     seen = f"{settings.model} at {shown_endpoint(url)}, {'a key' if key else 'no key'}; closed lists, schema, "
     yield _armed(
         "models",
-        f"{seen}{settings.model_tokens_per_incident_max} tokens an incident, {settings.model_tokens_per_day_max} a day; "
-        f"{_asking(settings)}",
+        f"{seen}{settings.model_tokens_per_incident_max} tokens an incident, {settings.model_tokens_per_day_max} a day"
+        f"; {_asking(settings)}",
     )
 
 
