@@ -41,6 +41,8 @@ _REPEATS_FREE = 2
 _REPEAT_POINTS = 8
 _REPEAT_POINTS_MAX = 32
 _ATTEMPT_POINTS = 5
+SECOND_OPINION = "second opinion"
+"""The factor that is there where a model is configured, whatever it said."""
 _DISAGREEMENT_POINTS = 10
 _AGREEMENT_POINTS = 5
 
@@ -118,11 +120,11 @@ def doubt_of(proposal: Proposal, diagnosis: Diagnosis, risk: Risk, second: Weigh
 def _second_opinion(second: Weighed, before: int) -> Factor:
     """`before` is the score of all else."""
     if second.agrees is None:
-        return _factor("second opinion", 0, second.reason)
+        return _factor(SECOND_OPINION, 0, second.reason)
     if not second.agrees:
-        return _factor("second opinion", _DISAGREEMENT_POINTS, second.reason)
+        return _factor(SECOND_OPINION, _DISAGREEMENT_POINTS, second.reason)
     floor = next(least for least, _ in LEVELS if before >= least)
-    return _factor("second opinion", -min(_AGREEMENT_POINTS, before - floor), second.reason)
+    return _factor(SECOND_OPINION, -min(_AGREEMENT_POINTS, before - floor), second.reason)
 
 
 def _factor(name: str, points: int, evidence: str) -> Factor:
