@@ -12,6 +12,7 @@ from pitcrew.core.incident import Advice, Phase
 from pitcrew.core.observation import LogLine, RuntimeFacts
 from pitcrew.core.policy import Effect
 from pitcrew.core.prompt import Question
+from pitcrew.core.report import section_text, why
 from pitcrew.core.resource import Egress, HealthyService
 from pitcrew.settings import Settings
 from tests.fakes.consultant import FakeConsultant, Says, opinion
@@ -58,6 +59,8 @@ def test_a_model_that_agrees_is_asked_once_and_stands_beside_the_rules(tmp_path:
         assert house.incident.attempt.leading.by is Diagnoser.RULES  # type: ignore[union-attr]
         (factor,) = [one for one in house.incident.attempt.risk.factors if one.name == "second opinion"]
         assert factor.points <= 0
+        told = section_text(why(house.incident, house.records()))
+        assert "for FlagFile, 100 of 100 with all opinions weighed, by Rules" in told
         (report,) = house.reports.texts["victim-1"]
         assert "by Rules" in report
         assert "model fake\\-1: FlagFile, 90 of 100" in report
