@@ -130,8 +130,7 @@ def test_latency_throttles_and_fix_gives_the_cpu_back_live(container: Any, chaos
     broken = chaos("break", "latency", container.name)
     assert broken.returncode == 0, broken.stderr
     assert "5 % of one CPU" in chaos("status", container.name).stdout
-    throttled = eventually(lambda: _throttled(container) > 2, what="throttled periods")
-    assert throttled
+    eventually(lambda: _throttled(container) > 2, what="throttled periods")
     fixed = chaos("fix", container.name)
     assert "no CPU limit by quota" in fixed.stdout, fixed.stderr
     assert set(_since(container, begun_at)) == {"update"}

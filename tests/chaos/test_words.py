@@ -19,19 +19,8 @@ NO_ENGINE = "unix:///nonexistent/docker.sock"
 
 def test_the_list_says_of_each_fault_what_it_does_how_to_see_it_and_how_it_is_undone(chaos: Chaos) -> None:
     shown = chaos("list").stdout
-    assert list(FAULTS) == [
-        "flag",
-        "kill",
-        "stop",
-        "hang",
-        "pause",
-        "detach",
-        "badenv",
-        "oom",
-        "latency",
-        "errors",
-        "none",
-    ]
+    names = "flag kill stop hang pause detach badenv oom latency errors none"
+    assert list(FAULTS) == names.split()
     for fault in FAULTS.values():
         assert f"{fault.name}\n  does: {fault.does}\n  see:  {fault.see}\n  undo: {fault.undo}\n" in shown
 
