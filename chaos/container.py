@@ -302,6 +302,8 @@ class ContainerTarget:
         return ended.output.decode(errors="replace").splitlines() if ended.exit_code == 0 else []
 
     def _return_data(self) -> list[str]:
+        if not self._inspect()["State"]["Running"]:  # it ended again by itself; what is away is found the next time
+            return []
         names, folder = self._data(), self._data_folder()
         for name in catalogue.away(names):
             if name in names:

@@ -142,5 +142,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(scope="session")
 def victim_image() -> str:
-    """The victim's image, built from this checkout; for tests marked `docker`."""
+    """The id of the victim's image, built from this checkout; for tests marked `docker`."""
     return engine.victim_image()

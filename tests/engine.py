@@ -19,13 +19,19 @@ PORT = 8080
 
 @cache
 def victim_image() -> str:
-    """The victim's image, built from this checkout; for tests marked `docker`."""
+    """The id of the victim's image, built from this checkout; for tests marked `docker`.
+
+    The id and not the name: another checkout's tests on the same engine may give the name to their image meanwhile.
+    """
     built = subprocess.run(
         [ROOT / "tools" / "images.sh"], capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False
     )
     if built.returncode:
         pytest.fail(f"tools/images.sh failed:\n{built.stdout[-4000:]}\n{built.stderr[-4000:]}", pytrace=False)
-    return VICTIM_IMAGE
+    named = subprocess.run(
+        ["docker", "image", "inspect", "--format", "{{.Id}}", VICTIM_IMAGE], capture_output=True, text=True, check=True
+    )
+    return named.stdout.strip()
 
 
 @contextmanager
