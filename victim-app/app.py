@@ -62,7 +62,7 @@ def next_item() -> bytes:
     """The catalogue's items in turn, read anew each time; the service's name where there is no catalogue."""
     if not INDEX.exists():
         return b"victim"
-    files = json.loads(INDEX.read_bytes())
+    files: list[str] = json.loads(INDEX.read_bytes())
     return (CATALOGUE / files[next(turns) % len(files)]).read_bytes()
 
 

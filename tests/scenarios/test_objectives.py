@@ -1,7 +1,7 @@
 """Objectives on a real service: what is slow or answers with errors ends with a person, and nothing is restarted.
 
 Chance has no part in it. The catalogue is served in turn, so that two of five answers are errors and never two in a
-row; and a twentieth of a CPU makes the work take about ten times the objective, whatever else the machine does.
+row; and a twentieth of a CPU makes the work take a multiple of the objective, of which a whole one takes a tenth.
 """
 
 from collections.abc import Callable
