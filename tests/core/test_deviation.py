@@ -13,6 +13,7 @@ from pitcrew.core.deviation import (
     FLAP_CALM_S,
     LOOP_CALM_S,
     LOOP_DEATHS,
+    OOMS_MANY,
     Deviation,
     DeviationKind,
     Health,
@@ -51,6 +52,7 @@ NOT_RUNNING = Deviation(kind=DeviationKind.NOT_RUNNING)
 PAUSED = Deviation(kind=DeviationKind.PAUSED)
 MISSING = Deviation(kind=DeviationKind.MISSING)
 LOOP = Deviation(kind=DeviationKind.RESTART_LOOP)
+NO_MEMORY = Deviation(kind=DeviationKind.OUT_OF_MEMORY)
 BLIND = Blind(reason="EngineAway", detail="no answer")
 G, B, U = GOOD, BAD, UNKNOWN
 
@@ -206,6 +208,8 @@ SIGHTS: dict[str, tuple[Sight, str | None, tuple[Deviation, ...], Health]] = {
         Health.UNHEALTHY,
     ),
     "a loop that ended": (facts(deaths=LOOP_DEATHS, started_at=at(-LOOP_CALM_S)), None, (), Health.UNKNOWN),
+    "children out of memory": (facts(ooms=OOMS_MANY), None, (NO_MEMORY,), Health.UNHEALTHY),
+    "a child out of memory": (facts(ooms=OOMS_MANY - 1), None, (), Health.UNKNOWN),
     "a loop that a person stopped": (
         facts(EXITED, deaths=9, stopped_by=StoppedBy.PERSON),
         "StoppedByPerson",
@@ -255,6 +259,8 @@ STILL: dict[str, tuple[Sequence[Deviation], Sight, tuple[object, ...], bool | No
     "blind": ((FAILING,), BLIND, (), None),
     "still looping": ((LOOP,), facts(deaths=9, started_at=at(0)), (answer(G), answer(G, probe=OTHER)), True),
     "a loop is not what it was about": ((FAILING,), facts(deaths=9, started_at=at(0)), (answer(G),), False),
+    "children out of memory all the while": ((NO_MEMORY,), facts(ooms=OOMS_MANY), (answer(G),), True),
+    "children out of memory are not what it was about": ((FAILING,), facts(ooms=OOMS_MANY), (answer(G),), False),
     "the loop is over": ((LOOP,), facts(deaths=9), (answer(G), answer(G, probe=OTHER)), False),
 }  # fmt: skip
 

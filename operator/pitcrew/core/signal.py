@@ -23,6 +23,7 @@ FACTS: tuple[str, ...] = (
     "start.error",
     "suspended",
     "deaths",
+    "ooms",
     "engine.streak",
     "file.present",
     "network.detached",
