@@ -36,6 +36,8 @@ from pitcrew.core.observation import Observation
 from pitcrew.core.policy import NO_GUARDRAILS, Guardrails, policy_digest, suspension
 from pitcrew.core.record import Entry, Record
 from pitcrew.core.resource import HealthyService
+from pitcrew.core.runbook import drift
+from pitcrew.core.step import Situation, situation_of
 from pitcrew.core.storm import Spell
 from pitcrew.loop.consultation import Consultation
 from pitcrew.loop.crew import Crew
@@ -137,6 +139,12 @@ class Desk:
     def found(self) -> tuple[Deviation, ...]:
         """Deviations by thresholds."""
         return deviations(self.watch, self.now())
+
+    def situation(self) -> Situation:
+        """What the next step of the open incident rests on."""
+        last = self.case.attempts[-1].proposal if self.case.attempts else None
+        gone = drift(self.crew.runbooks.runbooks(), last.runbook, last.runbook_digest) if last else ""
+        return situation_of(self.service, self.deviates(), self.found(), self.watch.sight, self.guardrails, gone)
 
     def deviates(self) -> bool | None:
         """Whether the service deviates by thresholds; None when it cannot be told."""

@@ -22,7 +22,7 @@ from pitcrew.core.incident import (
     Impossible,
 )
 from pitcrew.core.observation import RuntimeFacts
-from pitcrew.core.step import Close, Consult, HearDecision, JudgeAgain, Step, Wait, next_step, situation_of
+from pitcrew.core.step import Close, Consult, HearDecision, JudgeAgain, Step, Wait, next_step
 from pitcrew.core.untrusted import clean
 from pitcrew.loop.consulting import hear
 from pitcrew.loop.desk import Desk
@@ -124,7 +124,7 @@ class Worker:
                 await desk.record(advised)
                 desk.consultation.settle()
                 continue
-            situation = situation_of(desk.service, desk.deviates(), desk.found(), desk.watch.sight, desk.guardrails)
+            situation = desk.situation()
             if desk.crew.consultant is not None:
                 patience_s = desk.crew.settings.model_patience_s
                 situation = replace(situation, patience_s=patience_s, asking=desk.consultation.asking)

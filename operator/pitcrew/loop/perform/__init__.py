@@ -16,6 +16,7 @@ from pitcrew.core.event import (
     Kept,
     Reconsidered,
     Reported,
+    Turned,
 )
 from pitcrew.core.report import postmortem
 from pitcrew.core.step import (
@@ -39,6 +40,7 @@ from pitcrew.core.step import (
     NoteHealed,
     Reconsider,
     Step,
+    TurnAway,
     Undo,
     Verify,
     Wait,
@@ -74,6 +76,8 @@ async def perform(step: Step, desk: Desk) -> Event | None:
             return await hear_decision(desk, attempt)
         case AskPermit(attempt=attempt):
             return await ask_permit(desk, attempt)
+        case TurnAway(reason=reason):
+            return Turned(reason=reason)
         case CheckLive(attempt=attempt):
             return await check_live(desk, attempt)
         case Act(attempt=attempt, permit=permit):
