@@ -21,13 +21,14 @@ from pitcrew.core.policy import Guardrails
 from pitcrew.core.proposal import Plan
 from pitcrew.core.record import GENESIS, Entry, Head, Record
 from pitcrew.core.resource import HealthyService, ServiceKey, TargetKind
-from pitcrew.core.step import Diagnose, GatherEvidence, Judge, MakePlan, Step, next_step, situation_of
+from pitcrew.core.step import Diagnose, GatherEvidence, Judge, MakePlan, Step, next_step
 from pitcrew.core.storm import Sky
 from pitcrew.loop.crew import Crew
 from pitcrew.loop.desk import PAST_MAX, Desk
 from pitcrew.loop.fleet import remember
 from pitcrew.loop.perform import perform
 from pitcrew.loop.seeing import see
+from pitcrew.loop.situation import situation_at
 from pitcrew.loop.tokens import Tokens
 from pitcrew.ports import Clock, ExecAnswer, HttpProber, Official, RunbookSource, Runtime
 from pitcrew.settings import Settings
@@ -120,8 +121,7 @@ async def _think(desk: Desk, name: str) -> Step | None:
 
 
 def _next(desk: Desk) -> Step:
-    situation = situation_of(desk.service, desk.deviates(), desk.found(), desk.watch.sight, desk.guardrails)
-    return next_step(desk.case, situation, desk.now())
+    return next_step(desk.case, situation_at(desk), desk.now())
 
 
 def _opened(desk: Desk, name: str) -> Opened:
