@@ -113,6 +113,19 @@ def test_failures_right_after_a_start_of_the_target_do_not_count() -> None:
         assert watch.tracks[NAME].failing is failing
 
 
+@pytest.mark.parametrize(
+    ("reason", "failing"),
+    [(ProbeReason.REFUSED, None), (ProbeReason.STATUS, True), (ProbeReason.TIMEOUT, True), (ProbeReason.RESET, True)],
+)
+def test_a_refused_connection_says_nothing_until_a_program_had_time_to_listen(
+    reason: ProbeReason, failing: bool | None
+) -> None:
+    service = declared(probes=[{**PROBE, "failureThreshold": 1}])
+    for started_s, expected in ((-9, failing), (-10, True)):
+        young = seen(replace(answer(B, 0), reason=reason), sight=facts(started_at=at(started_s)), seconds=0)
+        assert observe(Watch(), service, young).tracks[NAME].failing is expected
+
+
 def test_a_new_run_of_the_target_starts_afresh_also_within_its_initial_delay() -> None:
     service = declared(probes=[{**PROBE, "initialDelaySeconds": 10, "failureThreshold": 1}])
     before = watched((B, B), service)

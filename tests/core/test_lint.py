@@ -219,6 +219,7 @@ def _sights() -> list[RuntimeFacts | Absent | Blind]:
         "error": "no such image",
         "suspended": True,
         "deaths": 3,
+        "ooms": 3,
         "engine_health": EngineHealth(status="unhealthy", failing_streak=2),
         "env_names": ("DB_URL",),
         "desired": (

@@ -46,6 +46,10 @@ does so in under 100 ms, and then there is nothing to do."""
 ENGINE_BACKOFF_S = 15
 """How long an engine that restarts a target by itself is left to it; Docker is back in under 100 ms at first."""
 
+LISTENS_WITHIN_S = 10
+"""Seconds after a start in which a refused connection does not count, whatever `initialDelaySeconds` says: until a
+program listens, that is what every start looks like, and a restart would only begin it anew."""
+
 ENGINE_TIMEOUT_WORDS = "Health check exceeded timeout"
 """How Docker begins its output where a HEALTHCHECK took too long."""
 DETAIL_BYTES_MAX = 256
@@ -183,7 +187,7 @@ def _counted(track: Track, probe: Probe, result: ProbeResult) -> Track:
 
 
 def _moved(track: Track, probe: Probe, result: ProbeResult, seen: Observation) -> Track:
-    if result.outcome is Outcome.UNKNOWN or (result.outcome is Outcome.FAILURE and _too_early(probe, seen)):
+    if result.outcome is Outcome.UNKNOWN or (result.outcome is Outcome.FAILURE and _too_early(probe, result, seen)):
         return replace(track, last=result)
     track = _counted(track, probe, result)
     if result.outcome is Outcome.SUCCESS:
@@ -204,9 +208,13 @@ def _turned(track: Track, failing: bool | None, at: datetime) -> Track:
     return replace(track, failing=failing, changed_at=changes)
 
 
-def _too_early(probe: Probe, seen: Observation) -> bool:
+def _too_early(probe: Probe, result: ProbeResult, seen: Observation) -> bool:
+    """Whether a failure comes so soon after a start that it does not count yet."""
     started = seen.sight.started_at if isinstance(seen.sight, RuntimeFacts) else None
-    return started is not None and seen.at - started < timedelta(seconds=probe.initial_delay_seconds)
+    delay_s = probe.initial_delay_seconds
+    if result.reason is ProbeReason.REFUSED:
+        delay_s = max(delay_s, LISTENS_WITHIN_S)
+    return started is not None and seen.at - started < timedelta(seconds=delay_s)
 
 
 def forgiven(watch: Watch) -> Watch:

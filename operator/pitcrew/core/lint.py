@@ -63,10 +63,11 @@ CARRIED: dict[str, Carried] = {
     "exit.code": Carried(kind=int, single=True, ended=True),
     "died.young": Carried(kind=bool, words=(True,), single=True, ended=True),
     "env.blamed": _TEXT,
-    "oom.killed": Carried(kind=bool, words=(True,), single=True, ended=True),
+    "oom.killed": _TRUE,
     "start.error": Carried(kind=str, single=True),
     "suspended": _TRUE,
     "deaths": _COUNT,
+    "ooms": _COUNT,
     "engine.streak": _COUNT,
     "file.present": _TEXT,
     "network.detached": _TEXT,
@@ -82,7 +83,10 @@ CARRIED: dict[str, Carried] = {
 }
 """What evidence can carry, by fact (`evidence.gather`)."""
 _OF_THE_RUNTIME = frozenset(
-    ("start.error", "suspended", "deaths", "engine.streak", "file.present", "network.detached", "network.unnamed")
+    (
+        *("start.error", "suspended", "deaths", "oom.killed", "ooms", "engine.streak", "file.present"),
+        *("network.detached", "network.unnamed"),
+    )
 ) | {name for name, carried in CARRIED.items() if carried.ended}
 """Facts that the runtime tells of a target that is there and can be seen."""
 
