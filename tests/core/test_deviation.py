@@ -1,6 +1,7 @@
 """Deviations: by thresholds, with flaps damped, and with everything left alone that is not the service's own fault."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
