@@ -10,6 +10,7 @@ from pitcrew.core.action import (
     RemoveFile,
     Restart,
     RestoreFile,
+    RunCommand,
     Start,
     Unpause,
     is_destructive,
@@ -33,6 +34,7 @@ _BLAST: dict[type[Action], tuple[int, str]] = {
     Unpause: (5, "lets one target run on as it was"),
     ConnectNetwork: (5, "attaches one running target to a declared network"),
     DisconnectNetwork: (5, "detaches one running target from a network"),
+    RunCommand: (5, "runs one declared command in one target"),
 }
 # Alone, High is enough to leave Low with the smallest act and no doubt at all: others depend on the service.
 _CRITICALITY = {Level.LOW: 0, Level.MEDIUM: 5, Level.HIGH: 35, Level.CRITICAL: 50}
@@ -87,7 +89,7 @@ def assess(
         _repetition(history),
         _factor("attempts", _ATTEMPT_POINTS * (attempt - 1), f"attempt {attempt} of this incident"),
         _current_state(seen),
-        *_against_a_person(proposal),
+        *_beyond_low(proposal),
     )
     if second is not None:
         factors = (*factors, _second_opinion(second, sum(factor.points for factor in factors)))
@@ -127,11 +129,16 @@ def _doubt(confidence: int) -> int:
     return (100 - confidence) * 3 // 5
 
 
-def _against_a_person(proposal: Proposal) -> tuple[Factor, ...]:
-    """No engine pauses by itself: whoever did it knows why. Alone it is enough to leave Low (FAULTS row 16)."""
-    if not isinstance(proposal.action, Unpause):
-        return ()
-    return (_factor("a person's act", 40, "a person paused it, and unpausing overrides that person"),)
+def _beyond_low(proposal: Proposal) -> tuple[Factor, ...]:
+    """What alone is enough to leave Low: no engine pauses by itself, and whoever did it knows why (FAULTS row 16); and
+    what a command does, only its owner knows."""
+    match proposal.action:
+        case Unpause():
+            return (_factor("a person's act", 40, "a person paused it, and unpausing overrides that person"),)
+        case RunCommand(command=command):
+            return (_factor("unknown reach", 40, f"what {command} does, only its owner knows"),)
+        case _:
+            return ()
 
 
 def _reversibility(proposal: Proposal) -> Factor:

@@ -24,10 +24,12 @@ from pitcrew.core.resource.policy import Approvers, Budget, Mode, Policy, Rule, 
 from pitcrew.core.resource.probe import ANSWERS_MAX, DockerHealth, ExecProbe, Header, HttpGet, Probe, TcpSocket
 from pitcrew.core.resource.remediation import (
     Actions,
+    Command,
     ConnectNetworkAction,
     Remediation,
     RemoveFileAction,
     RestartAction,
+    RunCommandAction,
     StartAction,
     UnpauseAction,
 )
@@ -53,6 +55,7 @@ __all__ = [
     "Approvers",
     "Argument",
     "Budget",
+    "Command",
     "ConnectNetworkAction",
     "Desired",
     "DesiredNetwork",
@@ -85,6 +88,7 @@ __all__ = [
     "RestartAction",
     "Rule",
     "RuleEffect",
+    "RunCommandAction",
     "Selector",
     "ServiceKey",
     "Spec",

@@ -1,6 +1,7 @@
-"""The changing half of the Docker runtime: start and restart, files, networks, unpause. Only the Mechanic holds one."""
+"""The changing half of the Docker runtime: runs, files, networks, pauses, commands. Only the Mechanic holds one."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar, assert_never
@@ -8,6 +9,7 @@ from typing import TypeVar, assert_never
 from docker import errors
 
 from pitcrew.adapters.runtime.docker import archive, commands, networks
+from pitcrew.adapters.runtime.docker.declared import DeclaredCommands, refuse_undeclared_command
 from pitcrew.adapters.runtime.docker.engine import CallFailed, Engine, Session, checked, explanation, url
 from pitcrew.adapters.runtime.docker.facts import Inspected, facts_of
 from pitcrew.adapters.runtime.docker.frames import head_of
@@ -23,6 +25,7 @@ from pitcrew.core.action import (
     RemoveFile,
     Restart,
     RestoreFile,
+    RunCommand,
     Seen,
     Start,
     Trace,
@@ -30,6 +33,7 @@ from pitcrew.core.action import (
     obstacle,
 )
 from pitcrew.core.errors import EffectFailed, EngineForbidden, EngineUnavailable, OutcomeUnknown, Refused
+from pitcrew.core.observation import RuntimeFacts
 from pitcrew.core.resource import HealthyService
 from pitcrew.ports import TargetLock
 
@@ -62,6 +66,7 @@ class DockerActuator:
         self._keepsakes = Keepsakes(state_dir)
         self._deadline_s = deadline_s
         self._kill_allowance_s = kill_allowance_s
+        self._declared = DeclaredCommands(engine, settle_s=settle_s, poll_s=poll_s)
         self._hindsight = Hindsight(engine, kill_allowance_s=kill_allowance_s, settle_s=settle_s, poll_s=poll_s)
 
     async def prepare(self, service: HealthyService, action: Action, *, target_id: str, op: str) -> Trace:
@@ -69,9 +74,12 @@ class DockerActuator:
         _refuse_undeclared(service, action)
         self._lock((await self._engine.identity()).engine_id, target_id)
         try:
-            return await self._engine.call(
+            facts, trace = await self._engine.call(
                 lambda session: self._prepared(session, service, action, target_id, op), about=service.key
             )
+            if isinstance(action, RunCommand):
+                return replace(trace, notes=await self._declared.make_known(action, facts))
+            return trace
         except errors.NotFound as error:
             raise Refused(f"{service.key}: gone while it was looked at: {explanation(error)}") from error
         except errors.APIError as error:
@@ -100,6 +108,8 @@ class DockerActuator:
                 await self._effect(service, lambda session: networks.disconnect(session, network_id, trace.target_id))
             case RemoveFile(path=path):
                 await self._remove(service, path, trace)
+            case RunCommand():
+                await self._declared.run(service, action, trace)
             case RestoreFile(path=path):
                 kept = self._kept(trace.target_id, path)
                 await self._look(service, lambda session: _refuse_occupied(session, trace.target_id, path))
@@ -109,6 +119,8 @@ class DockerActuator:
 
     async def seen(self, service: HealthyService, action: Action, trace: Trace) -> Seen:
         """See `Actuator.seen`."""
+        if isinstance(action, RunCommand):
+            return await self._declared.seen(service, trace)
         return await self._hindsight.seen(service, action, trace)
 
     def release_locks(self) -> None:
@@ -127,7 +139,9 @@ class DockerActuator:
                 "declare the service in one of them only"
             )
 
-    def _prepared(self, session: Session, service: HealthyService, action: Action, target_id: str, op: str) -> Trace:
+    def _prepared(
+        self, session: Session, service: HealthyService, action: Action, target_id: str, op: str
+    ) -> tuple[RuntimeFacts, Trace]:
         seen = find(session, service)
         if seen.container_id != target_id:
             raise Refused(f"{service.key}: {target_id[:12]} was replaced by {seen.container_id[:12]}")
@@ -135,12 +149,14 @@ class DockerActuator:
         if reason := obstacle(action, facts):
             raise Refused(f"{service.key}: {reason}")
         notes = self._notes(session, seen, action)
-        return Trace(op=op, target_id=target_id, instance=seen.instance, notes=notes)
+        return facts, Trace(op=op, target_id=target_id, instance=seen.instance, notes=notes)
 
     def _notes(self, session: Session, seen: Inspected, action: Action) -> Mapping[str, str]:
         match action:
             case ConnectNetwork() | DisconnectNetwork():
                 return networks.notes_of(session, seen, action)
+            case RunCommand():
+                return {}
             case Start() | Restart() | Unpause():
                 return {"state": seen.state.value}
             case RemoveFile(path=path):
@@ -210,6 +226,8 @@ class DockerActuator:
 def _refuse_undeclared(service: HealthyService, action: Action) -> None:
     if isinstance(action, RemoveFile | RestoreFile) and action.path not in removable_paths(service):
         raise Refused(f"{service.key}: {action.path!r} is not declared in spec.remediation.actions.removeFile.paths")
+    if isinstance(action, RunCommand):
+        refuse_undeclared_command(service, action)
     desired = {network.name for network in service.spec.desired.networks}
     if isinstance(action, ConnectNetwork | DisconnectNetwork) and action.network not in desired:
         raise Refused(f"{service.key}: {action.network!r} is not declared in spec.desired.networks")
