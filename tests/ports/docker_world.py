@@ -20,6 +20,7 @@ from pitcrew.adapters.runtime.docker.engine import Engine
 from pitcrew.adapters.runtime.docker.reading import DockerRuntime
 from pitcrew.core.resource import HealthyService
 from tests.engine_proxy import EngineProxy
+from tests.ports.world import commands
 
 ENGINE_SOCKET = Path("/var/run/docker.sock")
 IMAGES = ("pitcrew/base:latest", "pitcrew/base:exp")
@@ -35,7 +36,12 @@ def now() -> datetime:
 
 def declared(name: str, container: str, flag: str) -> HealthyService:
     """A service of one container."""
-    actions = {"start": {}, "restart": {"gracePeriodSeconds": 1}, "removeFile": {"paths": [flag]}}
+    actions = {
+        "start": {},
+        "restart": {"gracePeriodSeconds": 1},
+        "removeFile": {"paths": [flag]},
+        "runCommand": commands(f"{Path(flag).parent}/"),
+    }
     return HealthyService.model_validate(
         {
             "apiVersion": "pitcrew.dev/v1alpha1",
@@ -86,6 +92,9 @@ class DockerWorld:
     def reopened(self) -> DockerActuator:
         self._actuators[-1].release_locks()
         return self._actuator()
+
+    def beside(self, name: str) -> str:
+        return f"/srv/{name}"
 
     def declared(self, name: str) -> HealthyService:
         return declared(name, f"{self.prefix}-{name}", self.flag)

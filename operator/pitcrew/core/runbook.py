@@ -18,7 +18,7 @@ from pitcrew.core.signal import Signal, all_shown, shown, unread
 class Remedy(BaseModel):
     """One action by its catalogue name; its parameters are bound from the service's declaration and the evidence.
 
-    `command` names a command that the service declares, and goes with runCommand alone; its arguments are declared there.
+    `command` names a declared command, and goes with runCommand alone; its arguments are the service's to declare.
     `undo` says when it is taken back if it did not help: `at-once`, or `at-end` when the next remedy builds on it and
     only a failed incident takes it back.
     """

@@ -11,7 +11,7 @@ DIR holds:
     begun        there before the command is; it can be made once
     end.json     how it ended: `code` (128 and more for a signal; None at the timeout) and `output`
 
-Exit codes: 0 `end.json` is written, 74 the directory cannot be used, 75 it was begun before.
+It detaches itself, so that its first process ends at once. Why nothing was run is said on standard error.
 """
 
 import ctypes
@@ -28,7 +28,6 @@ NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """What a shell answers for a command that is not there, or cannot be executed."""
 CHUNK_BYTES = 65536
 OUTPUT_BYTES_MAX = 4096
-EX_IOERR, EX_TEMPFAIL = 74, 75
 
 
 def write_once(path: str, text: str) -> None:
@@ -119,20 +118,17 @@ def supervise(directory: str) -> None:
     write_whole(f"{directory}/end.json", end)
 
 
-def main(directory: str) -> int:
-    """The program. One argument: the absolute path of the directory. It detaches itself: its first process ends at once."""
+def main(directory: str) -> None:
+    """The program. One argument: the absolute path of the directory."""
     if os.fork():
-        return 0
+        return
     try:
         supervise(directory)
     except FileExistsError as problem:
         print(f"{problem.filename}: it was begun before; it is not run again", file=sys.stderr)
-        return EX_TEMPFAIL
     except (OSError, ValueError) as problem:
         print(f"{directory}: cannot be used ({problem})", file=sys.stderr)
-        return EX_IOERR
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    main(sys.argv[1])
