@@ -93,7 +93,7 @@ def test_the_level_is_what_a_careful_person_would_say(found: Risk, levels: set[L
     assert found.level in levels, found
 
 
-ACTIONS = st.sampled_from((Start(), REMOVE, RESTART))
+ACTIONS = st.sampled_from((Start(), REMOVE, RESTART, FLUSH, REFILL))
 INPUTS = st.fixed_dictionaries(
     {
         "criticality": st.sampled_from(Level),

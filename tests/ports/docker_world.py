@@ -77,7 +77,7 @@ class DockerWorld:
         """A new connection to the engine through the proxy."""
         return Engine(self.endpoint, monotonic=time.monotonic, deadline_s=self._deadline_s, breaker_open_s=0.2)
 
-    def _actuator(self) -> DockerActuator:
+    def _actuator(self, *, may_signal_host: bool | None = None) -> DockerActuator:
         actuator = DockerActuator(
             self.engine(),
             state_dir=self.state_dir,
@@ -85,13 +85,14 @@ class DockerWorld:
             kill_allowance_s=3.0,
             settle_s=1.0,
             poll_s=0.02,
+            may_signal_host=may_signal_host,
         )
         self._actuators.append(actuator)
         return actuator
 
-    def reopened(self) -> DockerActuator:
+    def reopened(self, *, may_signal_host: bool | None = None) -> DockerActuator:
         self._actuators[-1].release_locks()
-        return self._actuator()
+        return self._actuator(may_signal_host=may_signal_host)
 
     def beside(self, name: str) -> str:
         return f"/srv/{name}"

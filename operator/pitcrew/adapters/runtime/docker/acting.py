@@ -47,7 +47,9 @@ class DockerActuator:
 
     `kill_allowance_s` is what a restart may take beyond its grace: the engine waits up to ten seconds for the kill.
     `settle_s` is how long a request whose answer was lost may still be under way in the engine, when nothing in the
-    engine shows that it is; `poll_s` lies between two looks. `deadline_s` bounds a start and the work on files.
+    engine shows that it is; `poll_s` lies between two looks. `deadline_s` bounds a start and the work on files;
+    `may_signal_host` says whether commands past their timeout may be killed from this machine (None: when running as
+    root).
     """
 
     def __init__(
@@ -60,13 +62,14 @@ class DockerActuator:
         kill_allowance_s: float = 15.0,
         settle_s: float = 5.0,
         poll_s: float = 0.1,
+        may_signal_host: bool | None = None,
     ) -> None:
         self._engine = engine
         self._locks = locks
         self._keepsakes = Keepsakes(state_dir)
         self._deadline_s = deadline_s
         self._kill_allowance_s = kill_allowance_s
-        self._declared = DeclaredCommands(engine, settle_s=settle_s, poll_s=poll_s)
+        self._declared = DeclaredCommands(engine, may_signal_host=may_signal_host, settle_s=settle_s, poll_s=poll_s)
         self._hindsight = Hindsight(engine, kill_allowance_s=kill_allowance_s, settle_s=settle_s, poll_s=poll_s)
 
     async def prepare(self, service: HealthyService, action: Action, *, target_id: str, op: str) -> Trace:

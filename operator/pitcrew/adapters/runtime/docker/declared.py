@@ -39,9 +39,9 @@ class DeclaredCommands:
     `settle_s` is how long what the engine says of a command may lag behind; `poll_s` lies between two looks.
     """
 
-    def __init__(self, engine: Engine, *, settle_s: float, poll_s: float) -> None:
+    def __init__(self, engine: Engine, *, may_signal_host: bool | None, settle_s: float, poll_s: float) -> None:
         self._engine = engine
-        self._commands = Commands(engine)
+        self._commands = Commands(engine, may_signal_host=may_signal_host)
         self._settle_s = settle_s
         self._poll_s = poll_s
 
