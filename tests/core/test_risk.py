@@ -83,7 +83,8 @@ LEVEL_OF: dict[str, tuple[Risk, set[Level]]] = {
         risk(FLUSH, 100, criticality=Level.LOW, agrees=True),
         {Level.MEDIUM},
     ),
-    "a command that cannot be taken back": (risk(REFILL, 85), {Level.MEDIUM, Level.HIGH}),
+    "a command that cannot be taken back": (risk(REFILL, 85), {Level.MEDIUM}),
+    "a command for errors nobody understands": (risk(REFILL, 30), {Level.HIGH}),
     "a hang again and again": (risk(RESTART, 85, same_cause=3), {Level.MEDIUM}),
 }
 

@@ -45,6 +45,9 @@ _REPEAT_POINTS_MAX = 32
 _ATTEMPT_POINTS = 5
 _DISAGREEMENT_POINTS = 10
 _AGREEMENT_POINTS = 5
+_MEDIUM_POINTS = next(least for least, level in LEVELS if level is Level.MEDIUM)
+_UNKNOWN_REACH_POINTS = 15
+"""Together with its blast radius a command weighs more than a restart, which everybody knows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,8 +92,8 @@ def assess(
         _repetition(history),
         _factor("attempts", _ATTEMPT_POINTS * (attempt - 1), f"attempt {attempt} of this incident"),
         _current_state(seen),
-        *_beyond_low(proposal),
     )
+    factors = (*factors, *_beyond_low(proposal, sum(factor.points for factor in factors)))
     if second is not None:
         factors = (*factors, _second_opinion(second, sum(factor.points for factor in factors)))
     score = min(100, sum(factor.points for factor in factors))
@@ -129,14 +132,15 @@ def _doubt(confidence: int) -> int:
     return (100 - confidence) * 3 // 5
 
 
-def _beyond_low(proposal: Proposal) -> tuple[Factor, ...]:
-    """What alone is enough to leave Low: no engine pauses by itself, and whoever did it knows why (FAULTS row 16); and
-    what a command does, only its owner knows."""
+def _beyond_low(proposal: Proposal, before: int) -> tuple[Factor, ...]:
+    """What is enough to leave Low: no engine pauses by itself, and whoever did it knows why (FAULTS row 16); and what a
+    command does, only its owner knows. `before` is the score of all else."""
     match proposal.action:
         case Unpause():
-            return (_factor("a person's act", 40, "a person paused it, and unpausing overrides that person"),)
+            return (_factor("a person's act", _MEDIUM_POINTS, "a person paused it, and unpausing overrides that person"),)
         case RunCommand(command=command):
-            return (_factor("unknown reach", 40, f"what {command} does, only its owner knows"),)
+            points = max(_UNKNOWN_REACH_POINTS, _MEDIUM_POINTS - before)
+            return (_factor("unknown reach", points, f"what {command} does, only its owner knows"),)
         case _:
             return ()
 
