@@ -43,7 +43,8 @@ class Command(Model):
     name: DnsName
     """Name of the command, unique in the service; a runbook says `{action: runCommand, command: NAME}`."""
     argv: Annotated[list[Argument], Field(min_length=1, max_length=64)]
-    """The argument list; no shell is involved. It is shown and recorded as it is: no secrets in it."""
+    """The argument list, at most 4096 characters in all; no shell is involved. It is shown and recorded as it is, so
+    that secrets do not belong in it."""
     timeout_seconds: Annotated[int, Field(strict=True, ge=1, le=300)] = 30
     """Seconds until it is ended, which counts as failed; default 30."""
     undo: DnsName | None = None
