@@ -110,6 +110,7 @@ READ: dict[str, tuple[tuple[str, ...], str]] = {
         ("a\x1b[2Jb", "x\u202ey", "one\ntwo"),
         '"a\\u001b[2Jb" "x\\u202ey" "one\\ntwo"',
     ),
+    "what nobody should have written there": (("--password", "hunter2hunter2"), "--password [redacted:password]"),
     "other scripts": (("größe",), '"größe"'),
 }
 

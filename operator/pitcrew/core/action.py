@@ -15,6 +15,7 @@ from pydantic import Field, TypeAdapter
 
 from pitcrew.core.observation import RuntimeFacts, RuntimeState
 from pitcrew.core.resource import Actions
+from pitcrew.core.untrusted import redact
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -228,7 +229,7 @@ def describe(action: Action) -> str:
         case DisconnectNetwork(network=network):
             return f"detach the target from network {network}"
         case RunCommand(command=command, argv=argv, timeout_s=timeout_s):
-            return f"run {command} ({' '.join(_word(word) for word in argv)}; at most {timeout_s} s)"
+            return f"run {command} ({redact(' '.join(map(_word, argv)))}; at most {timeout_s} s)"
         case _:
             assert_never(action)
 
