@@ -137,7 +137,8 @@ def _beyond_low(proposal: Proposal, before: int) -> tuple[Factor, ...]:
     command does, only its owner knows. `before` is the score of all else."""
     match proposal.action:
         case Unpause():
-            return (_factor("a person's act", _MEDIUM_POINTS, "a person paused it, and unpausing overrides that person"),)
+            told = "a person paused it, and unpausing overrides that person"
+            return (_factor("a person's act", _MEDIUM_POINTS, told),)
         case RunCommand(command=command):
             points = max(_UNKNOWN_REACH_POINTS, _MEDIUM_POINTS - before)
             return (_factor("unknown reach", points, f"what {command} does, only its owner knows"),)
