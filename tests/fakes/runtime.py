@@ -18,6 +18,7 @@ from pitcrew.core.action import (
     Trace,
     Unpause,
     declared_command,
+    failure_of,
     obstacle,
 )
 from pitcrew.core.errors import (
@@ -42,7 +43,6 @@ from pitcrew.core.observation import (
     Sight,
 )
 from pitcrew.core.resource import Actions, DesiredNetwork, HealthyService, ServiceKey
-from pitcrew.core.untrusted import clean
 from pitcrew.ports import ExecAnswer
 from tests.fakes.engine import FILE_BYTES_MAX, FakeEngine, FakeTarget, Mishap, declared_paths, name_of
 
@@ -287,8 +287,5 @@ class FakeActuator:
 
     async def _run(self, target: FakeTarget, action: RunCommand) -> None:
         answer = await self._engine.command(target, action.argv, action.timeout_s)
-        told = f"; it said: {clean(answer.output, 256).strip()}"
-        if answer.exit_code is None:
-            raise EffectFailed(f"{action.command} was not done after {action.timeout_s} s and was ended{told}")
-        if answer.exit_code != 0:
-            raise EffectFailed(f"{action.command} ended with {answer.exit_code}{told}")
+        if failure := failure_of(action, answer.exit_code, answer.output):
+            raise EffectFailed(failure)

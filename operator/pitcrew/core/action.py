@@ -15,7 +15,7 @@ from pydantic import Field, TypeAdapter
 
 from pitcrew.core.observation import RuntimeFacts, RuntimeState
 from pitcrew.core.resource import Actions
-from pitcrew.core.untrusted import redact
+from pitcrew.core.untrusted import clean, redact
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,6 +144,19 @@ def _declared_undo(declared: Actions, command: str) -> RunCommand | Irreversible
     undo = next((one.undo for one in commands if one.name == command), None)
     found = declared_command(declared, undo) if undo else None
     return found or Irreversible(reason=f"the service declares no command that takes {command} back")
+
+
+def failure_of(action: RunCommand, exit_code: int | None, output: str) -> str:
+    """Why a command that ended counts as failed, with the beginning of what it said, bounded and redacted; empty where
+    it does not. `exit_code` is None where it was ended at its timeout."""
+    if exit_code == 0:
+        return ""
+    how = f"was not done after {action.timeout_s} s and was ended" if exit_code is None else f"ended with {exit_code}"
+    said = clean(output, _SAID_BYTES_MAX).strip()
+    return f"{action.command} {how}" + (f"; it said: {said}" if said else "")
+
+
+_SAID_BYTES_MAX = 256
 
 
 def is_destructive(action: Action) -> bool:

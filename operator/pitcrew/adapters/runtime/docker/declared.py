@@ -15,14 +15,12 @@ from pitcrew.adapters.runtime.docker.commands import Commands
 from pitcrew.adapters.runtime.docker.engine import CallFailed, Engine, Session, explanation
 from pitcrew.adapters.runtime.docker.frames import head_of
 from pitcrew.adapters.runtime.docker.targets import inspect
-from pitcrew.core.action import RunCommand, Seen, Trace, declared_command
+from pitcrew.core.action import RunCommand, Seen, Trace, declared_command, failure_of
 from pitcrew.core.errors import EffectFailed, OutcomeUnknown, Refused, Unavailable
 from pitcrew.core.observation import RuntimeFacts
 from pitcrew.core.resource import HealthyService
-from pitcrew.core.untrusted import clean
 
 _OUTPUT_BYTES_MAX = 4096
-_TOLD_BYTES_MAX = 256
 
 
 def refuse_undeclared_command(service: HealthyService, action: RunCommand) -> None:
@@ -65,20 +63,19 @@ class DeclaredCommands:
     async def run(self, service: HealthyService, action: RunCommand, trace: Trace) -> None:
         """Run a command that was made known; raises as `Actuator.apply` does."""
         loop, pieces = asyncio.get_running_loop(), list[tuple[str, bytes]]()
-        limit_s = float(trace.notes["limit_s"])
-        until = loop.time() + limit_s
+        limit_s, began_s = float(trace.notes["limit_s"]), loop.time()
+        until = began_s + limit_s
         if await self._started(service, trace, pieces, limit_s):
             until = max(until, loop.time() + self._settle_s)
         code = await self._exit_code(service, trace, until)
-        said = clean(head_of(tuple(pieces), bytes_max=_OUTPUT_BYTES_MAX), _TOLD_BYTES_MAX).strip()
-        told = f"; it said: {said}" if said else ""
         if code is None:
             await self._end(service, trace)
-            raise EffectFailed(f"{action.command} was not done after {action.timeout_s} s and was ended{told}")
-        if commands.is_timeout(code, wrapped=limit_s > action.timeout_s):
-            raise EffectFailed(f"{action.command} was not done after {action.timeout_s} s and was ended{told}")
-        if code != 0:
-            raise EffectFailed(f"{action.command} ended with {code}{told}")
+        elif loop.time() - began_s >= action.timeout_s and commands.is_timeout(
+            code, wrapped=limit_s > action.timeout_s
+        ):
+            code = None
+        if failure := failure_of(action, code, head_of(tuple(pieces), bytes_max=_OUTPUT_BYTES_MAX)):
+            raise EffectFailed(failure)
 
     async def _started(
         self, service: HealthyService, trace: Trace, pieces: list[tuple[str, bytes]], limit_s: float

@@ -32,6 +32,7 @@ from pitcrew.core.action import (
     Trace,
     Unpause,
     declared_command,
+    failure_of,
     obstacle,
     takes_s,
 )
@@ -230,8 +231,8 @@ class ProcessActuator:
         end = runs.await_end(self._run_of(service, trace.op), until=self._end_of(action))
         match end.seen:
             case Seen.DONE:
-                if failure := end.failure(action):
-                    raise EffectFailed(f"{action.command} {failure}")
+                if failure := failure_of(action, end.code, end.detail):
+                    raise EffectFailed(failure)
             case Seen.NOT_DONE:
                 raise Unavailable(f"{service.key}: {action.command} was not begun: {end.detail}")
             case Seen.UNKNOWN:

@@ -17,13 +17,11 @@ from pathlib import Path
 
 from pitcrew.adapters.runtime.process import runner, shim
 from pitcrew.adapters.runtime.process.home import POLL_S, SPAWN_WAIT_S, Home, Launch, base_environment, boot_time_s
-from pitcrew.core.action import RunCommand, Seen
+from pitcrew.core.action import Seen
 from pitcrew.core.errors import OutcomeUnknown, Unavailable
-from pitcrew.core.untrusted import clean
 
 RUNS_MAX = 40
 """Runs of one service that are remembered; as many as the shim remembers of its own operations."""
-_TOLD_BYTES_MAX = 256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,19 +36,11 @@ class Order:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class End:
-    """What a directory tells of its run; `code` is None at the timeout, or where it has not ended."""
+    """What a directory tells of its run; `detail` is what it said where it ended, `code` is None at the timeout."""
 
     seen: Seen
     detail: str = ""
     code: int | None = None
-
-    def failure(self, action: RunCommand) -> str:
-        """What went wrong with a run that ended; empty where nothing did."""
-        said = clean(self.detail, _TOLD_BYTES_MAX).strip()
-        told = f"; it said: {said}" if said else ""
-        if self.code is None:
-            return f"was not done after {action.timeout_s} s and was ended{told}"
-        return f"ended with {self.code}{told}" if self.code else ""
 
 
 def folder_of(home: Home, op: str) -> Path:
