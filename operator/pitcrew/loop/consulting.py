@@ -4,6 +4,8 @@ The loop waits for an answer only as long as `model_patience_s`; what comes late
 model that hangs holds up nobody: its question is a task of one service, and ends with it.
 """
 
+import secrets
+
 from pitcrew.core.event import Advised, Event, ModelAsked
 from pitcrew.core.incident import Phase
 from pitcrew.core.opinion import Weighed, weigh
@@ -17,9 +19,7 @@ async def consult(desk: Desk) -> Event | None:
     consultant = desk.crew.consultant
     assert consultant is not None
     incident, asked = desk.case, evidence_digest(desk.case.evidence)
-    bound = desk.crew.settings.model_answer_tokens_max
-    runbooks = desk.crew.runbooks.runbooks()
-    question = ask_about(incident.service, incident.evidence, runbooks, answer_tokens_max=bound)
+    question = _question(desk)
     refused = "there is no evidence to cite" if question is None else _over_budget(desk, question)
     if question is None or refused:
         said = Said(failure=refused, tokens=0)
@@ -34,6 +34,20 @@ async def consult(desk: Desk) -> Event | None:
     )
     desk.consultation.begin(consultant, question, incident.id, asked)
     return None
+
+
+def _question(desk: Desk) -> Question | None:
+    """The question about the evidence as it is now, between lines that nobody who wrote it can know."""
+    settings, incident = desk.crew.settings, desk.case
+    specific_first = sorted(desk.crew.runbooks.runbooks(), key=lambda each: -len(each.head.signals))
+    return ask_about(
+        incident.service,
+        incident.evidence,
+        specific_first,
+        boundary=secrets.token_hex(8),
+        evidence_tokens_max=settings.model_evidence_tokens_max,
+        answer_tokens_max=settings.model_answer_tokens_max,
+    )
 
 
 def _over_budget(desk: Desk, question: Question) -> str:

@@ -32,7 +32,7 @@ from pitcrew.core.incident import (
     Incident,
     advance,
 )
-from pitcrew.core.observation import Observation
+from pitcrew.core.observation import Observation, RuntimeFacts
 from pitcrew.core.policy import NO_GUARDRAILS, Guardrails, policy_digest, suspension
 from pitcrew.core.record import Entry, Record
 from pitcrew.core.resource import HealthyService
@@ -71,6 +71,8 @@ class Desk:
     guardrails: Guardrails = NO_GUARDRAILS
     well: bool = False
     """Whether it was ever seen not to deviate."""
+    healthy: Observation | None = None
+    """The last look at which it ran and did not deviate; with it one sees what changed since."""
     hired_at: datetime | None = None
     writing_since: datetime | None = None
     unwritten: str = ""
@@ -100,6 +102,7 @@ class Desk:
                 cause=one.cause,
                 effects=one.effects,
                 recovered=one.recovery is not None,
+                outcome=one.outcome,
             )
             for one in self.ended
         )
@@ -121,9 +124,14 @@ class Desk:
         began_at = self.spell.began_at
         if state is False and failing is None:
             self.well, began_at = True, None
+            self._note_healthy()
         elif self.well and began_at is None and (state or failing):
             began_at = min(deviating_since(self.watch, self.now()), failing or self.now())
         self.spell = Spell(service=self.service.key, deviates=state, began_at=began_at, failing=failing is not None)
+
+    def _note_healthy(self) -> None:
+        if isinstance(self.watch.sight, RuntimeFacts) and self.watch.sight.running:
+            self.healthy = self.watch.seen
 
     @property
     def policy_digest(self) -> str:

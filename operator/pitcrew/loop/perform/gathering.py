@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
+from pitcrew.core.context import changes, former, probe_history
 from pitcrew.core.deviation import still_deviates
 from pitcrew.core.errors import TargetAbsent, Unavailable
 from pitcrew.core.event import (
@@ -21,8 +22,17 @@ async def gather_evidence(desk: Desk) -> Event | None:
     runtime = desk.crew.runtimes[desk.service.spec.target.kind]
     logs, no_logs = await _logs(desk, seen)
     processes, no_processes = await _processes(desk, seen)
-    missing = (*no_logs, *no_processes)
-    evidence = gather(seen, desk.found(), logs, runtime.events(desk.service), missing, processes)
+    evidence = gather(
+        seen,
+        desk.found(),
+        logs,
+        runtime.events(desk.service),
+        (*no_logs, *no_processes),
+        processes,
+        changes=changes(desk.healthy, seen),
+        history=probe_history(desk.watch, desk.now()),
+        former=former(desk.past),
+    )
     return EvidenceGathered(evidence=evidence, deviations=desk.found())
 
 
