@@ -58,12 +58,12 @@ def changes(healthy: Observation | None, seen: Observation) -> tuple[Fact, ...]:
         ("image", _swapped(before.image, after.image)),
         ("env", _differing(before.env_names, after.env_names)),
         ("networks", _differing(before.networks, after.networks)),
-        ("target", "it is another one now" if before.target_id != after.target_id else ""),
-        ("instance", "it was started anew" if _same_but_anew(before, after) else ""),
+        ("target", "is another one now" if before.target_id != after.target_id else ""),
+        ("instance", "was started anew" if _same_but_anew(before, after) else ""),
     ]
-    since = f"since it was last healthy at {healthy.at:%H:%M:%S}"
+    since = f"since healthy at {healthy.at:%H:%M:%S}"
     return tuple(
-        Fact(source=Source.RUNTIME, key="changed", value=what, text=f"changed {since}: {what}: {told}")
+        Fact(source=Source.RUNTIME, key="changed", value=what, text=f"changed {since}: {what} {told}")
         for what, told in differing
         if told
     )

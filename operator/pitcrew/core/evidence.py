@@ -250,17 +250,24 @@ def _blamed_items(seen: Observation, logs: Sequence[LogLine]) -> list[_Item]:
 
 
 def _event_items(events: Sequence[RuntimeEvent]) -> list[_Item]:
-    return [
-        _fact(Source.EVENT, "event", str(event.kind), f"{event.at:%H:%M:%S} {event.kind} {event.detail}".rstrip())
-        for event in events[-EVENTS_MAX:]
-    ]
+    """What the runtime reported, the same again counted once, by when it was last."""
+    alike: dict[tuple[str, str], list[RuntimeEvent]] = {}
+    for event in events:
+        alike.setdefault((str(event.kind), event.detail), []).append(event)
+    last = sorted(alike.items(), key=lambda pair: pair[1][-1].at)[-EVENTS_MAX:]
+    return [_event_item(kind, detail, found) for (kind, detail), found in last]
+
+
+def _event_item(kind: str, detail: str, found: Sequence[RuntimeEvent]) -> _Item:
+    when = _times(found[0].at, found[-1].at)
+    return (Source.EVENT, "event", kind, _line(" ".join([*when, kind, detail])), len(found))
 
 
 _ENV_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,127}")
 
 
 def _log_items(logs: Sequence[LogLine], started_at: datetime | None) -> list[_Item]:
-    """The log as ranked templates; redacted before it is taken apart, since a mask could hide what gives a secret away."""
+    """The log as ranked templates; redacted before it is taken apart, since a mask could hide a secret's name."""
     found = templates(_cleaned(logs))
     kept = _ranked(found, started_at)
     return [(Source.LOG, "log", bound(one.text, TEXT_BYTES_MAX), _dated(one), one.count) for one in kept]

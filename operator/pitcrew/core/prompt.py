@@ -22,7 +22,7 @@ EVIDENCE_TOKENS_MAX = 1_500
 ITEM_BYTES_MAX = 240
 """Bytes of one item in a prompt; what tells causes apart stands at its beginning."""
 RUNBOOKS_MAX = 8
-"""Runbooks offered, the first of those given; few ever fit one incident, and more are more than a small model weighs."""
+"""Runbooks offered, the first of those given; few ever fit one incident, and a small model weighs no more."""
 PROMPT_BYTES_MAX = 12 * 1024
 """Bytes of a whole prompt with `EVIDENCE_TOKENS_MAX`, given the bounds of its parts."""
 BOUNDARY_CHARS_MIN = 16
@@ -264,7 +264,7 @@ def _part(item: Evidence) -> _Part:
 
 
 def _by_worth(evidence: Sequence[Evidence]) -> list[Evidence]:
-    """The evidence in the order of its worth: as it is ranked, and of events the latest first, after what they led to."""
+    """The evidence in the order of its worth: as it is ranked, and then the events, the latest first."""
     events = [item for item in evidence if item.key == "event"]
     return [*(item for item in evidence if item.key != "event"), *reversed(events)]
 
@@ -288,7 +288,7 @@ def _item(item: Evidence, boundary: str) -> str:
 
 def _data(text: str, bytes_max: int, boundary: str) -> str:
     """Text of others as one line without marks, and without the boundary, however it was spelled."""
-    line = bound(" ".join(clean(text, bytes_max).split()).translate(_MARKS), bytes_max)
+    line = bound(" ".join(clean(text, bytes_max).split()).translate(_MARKS), bytes_max).translate(_MARKS)
     while boundary.lower() in line.lower():
         line = re.sub(re.escape(boundary), "", line, flags=re.I)
     return line

@@ -45,10 +45,10 @@ _SPACED = re.compile(
     r"|\b\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d(?: [+-]\d{4})?"
     r"|\b(?:[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4}|[A-Z][a-z]{2} [ \d]\d) \d\d:\d\d:\d\d(?: GMT)?"
     r"|\b\d\d:\d\d:\d\d(?:[.,]\d{1,9})?\b)"
-    r"|(?<!msg=)(?<!message=)(?P<text>\"(?=[^\"\d]{0,200}\d)[^\"]{24,200}\")"
+    r"|(?<!msg=)(?<!message=)(?P<text>\"(?![A-Z]{3,7} /)(?=[^\"\d]{0,200}\d)[^\"]{24,200}\")"
 )
 """What varies and may hold spaces, so it is masked before a line is taken apart: times, and longer quoted texts with a
-number in them."""
+number in them, such as names of browsers; the request of an access log is none."""
 _FORM = re.compile(
     r"(?P<uuid>\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b)"
     r"|(?P<email>\b[\w.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,4}\b)"
@@ -222,7 +222,7 @@ class _Group:
 
     def likeness(self, tokens: Sequence[_Token]) -> int:
         """In how many places a line is as this group; -1 where that is too few, or a plain word is another."""
-        unlike, unlike_max = 0, len(tokens) * (100 - SIMILAR_PERCENT) // 100
+        unlike, unlike_max = 0, _unlike_max(len(tokens))
         for place, token in zip(self.places, tokens, strict=True):
             if place.form == token.form or _covers(place.form, token):
                 continue
@@ -323,13 +323,18 @@ class _Forest:
         return [*kept, self.others] if self.others else kept
 
 
+def _unlike_max(tokens: int) -> int:
+    """In how many places lines of so many tokens may differ; one of two, and none where nothing else is left."""
+    return max(tokens * (100 - SIMILAR_PERCENT) // 100, int(tokens > 1))
+
+
 def _places(tokens: Sequence[_Token]) -> list[_Place]:
     return [_Place(form=token.form, values=token.values, varies=token.varies) for token in tokens]
 
 
 def _but_one(forms: Sequence[str]) -> Iterator[tuple[object, ...]]:
-    """The tokens without one of them, for each, and which one."""
-    for number in range(len(forms)):
+    """The tokens without one of them, for each, and which one; nothing where that leaves none."""
+    for number in range(len(forms) if len(forms) > 1 else 0):
         yield (number, *forms[:number], *forms[number + 1 :])
 
 
