@@ -130,7 +130,7 @@ def crash_loop() -> Gathered:
         (Deviation(kind=DeviationKind.RESTART_LOOP),),
         logs,
         events,
-        changes=changes(looks[0], now),
+        changes=changes(now, looks[0]),
         history=probe_history(_watched(looks), now.at),
         former=former(
             [
@@ -173,7 +173,7 @@ def hang() -> Gathered:
         (RuntimeEvent(at=_at(-3_600), kind=EventKind.STARTED, detail="shop"),),
         (),
         processes,
-        changes=changes(looks[8], looks[-1]),
+        changes=changes(looks[-1], looks[8]),
         history=probe_history(_watched(looks), looks[-1].at),
     )
     return Gathered(evidence=evidence, logs=tuple(logs))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pitcrew.core.context import FORMER_MAX, changes, former, probe_history
+from pitcrew.core.context import FORMER_MAX, LATELY_S, changes, former, probe_history
 from pitcrew.core.deviation import Watch, observe
 from pitcrew.core.diagnosis import Cause
 from pitcrew.core.evidence import Fact, gather
@@ -80,7 +80,7 @@ CHANGES = {
 def test_what_changed_since_it_was_healthy_is_told(
     before: dict[str, object], after: dict[str, object], expected: dict[str, str]
 ) -> None:
-    found = changes(seen(sight=facts(**before)), seen(sight=facts(**after), seconds=60))
+    found = changes(seen(sight=facts(**after), seconds=60), seen(sight=facts(**before)))
     assert {fact.value: fact.text for fact in found} == {
         what: f"changed since healthy at 05:00:00: {what} {text}" for what, text in expected.items()
     }
@@ -88,8 +88,16 @@ def test_what_changed_since_it_was_healthy_is_told(
 
 @pytest.mark.parametrize("sight", [Absent(detail="gone"), Blind(reason="EngineAway", detail="x")])
 def test_nothing_is_said_of_changes_where_the_target_is_not_seen(sight: Sight) -> None:
+    assert changes(seen(sight=sight), seen()) == ()
     assert changes(seen(), seen(sight=sight)) == ()
-    assert changes(None, seen()) == ()
+    assert changes(seen(), None) == ()
+
+
+def test_a_change_that_was_healthy_at_first_is_told_for_an_hour() -> None:
+    before, after = seen(sight=facts(image="a"), seconds=0), seen(sight=facts(image="b"), seconds=60)
+    [told] = changes(seen(sight=facts(image="b"), seconds=90), after, before)
+    assert told.text == "changed since healthy at 05:00:00: image a became b"
+    assert changes(seen(sight=facts(image="b"), seconds=LATELY_S + 1), after, before) == ()
 
 
 def past(number: int, *, effects: int = 1, outcome: str = "Recovered") -> Past:
@@ -116,7 +124,7 @@ def test_signals_may_name_whatever_context_tells() -> None:
     watch = watched([GOOD, BAD, BAD, BAD, GOOD, BAD, BAD, BAD])
     never = probe_history(watched([BAD]), at(1))
     history = (*probe_history(watch, at(8)), *never)
-    changed = changes(seen(), seen(sight=facts(image="x")))
+    changed = changes(seen(sight=facts(image="x")), seen())
     found = gather(seen(), (), (), (), changes=changed, history=history, former=former([past(1)]))
     assert {item.key for item in found} <= set(FACTS)
     assert {"probe.streak", "probe.last.good", "probe.never.good", "probe.swings", "changed", "former"} <= {

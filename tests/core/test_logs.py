@@ -93,30 +93,35 @@ def test_a_trace_is_told_by_its_last_exception(text: str, expected: list[str]) -
     assert from_text(text) == expected
 
 
-RECORDS: dict[str, tuple[dict[str, object], str]] = {
-    "level and message": ({"level": "error", "message": "no database"}, "ERROR no database"),
-    "pino": ({"level": 50, "msg": "no database", "pid": 7}, "ERROR no database"),
-    "time": ({"ts": "2026-03-04T05:06:07Z", "msg": "up"}, "2026-03-04T05:06:07Z up"),
+RECORDS: dict[str, tuple[dict[str, object], list[str]]] = {
+    "level and message": ({"level": "error", "message": "no database"}, ["ERROR no database"]),
+    "pino": ({"level": 50, "msg": "no database", "pid": 7}, ["ERROR no database"]),
+    "time": ({"ts": "2026-03-04T05:06:07Z", "msg": "up"}, ["2026-03-04T05:06:07Z up"]),
     "python trace": (
         {"message": "failed", "exc_info": "Traceback (most recent call last):\n  File\nValueError: bad"},
-        "failed ValueError: bad",
+        ["failed", "ValueError: bad"],
     ),
     "java trace": (
         {"message": "failed", "stack_trace": "A: x\n\tat b\nCaused by: B: y\n\tat c\nCaused by: C: z\n\tat d"},
-        "failed Caused by: C: z",
+        ["failed", "A: x", "Caused by: C: z"],
     ),
     "error as an object": (
-        {"msg": "failed", "err": {"type": "Error", "message": "ECONNREFUSED", "stack": "x"}},
-        "failed Error: ECONNREFUSED",
+        {"level": "error", "msg": "failed", "err": {"type": "Error", "message": "ECONNREFUSED", "stack": "x"}},
+        ["ERROR failed", "Error: ECONNREFUSED"],
     ),
-    "a request": ({"msg": "done", "method": "GET", "path": "/x", "status": 500}, "done method=GET path=/x status=500"),
-    "several lines": ({"message": "one\ntwo\tthree"}, "one two three"),
+    "an error that the message tells": ({"msg": "failed: no room", "error": "no room"}, ["failed: no room"]),
+    "an error alone": ({"severity": "ERROR", "exception": "no room"}, ["ERROR no room"]),
+    "a request": (
+        {"msg": "done", "method": "GET", "path": "/x", "status": 500},
+        ["done method=GET path=/x status=500"],
+    ),
+    "several lines": ({"level": "info", "message": "one\ntwo"}, ["INFO one", "two"]),
 }
 
 
 @pytest.mark.parametrize(("record", "expected"), RECORDS.values(), ids=RECORDS.keys())
-def test_a_json_record_reads_as_text(record: dict[str, object], expected: str) -> None:
-    assert said(json.dumps(record)) == [expected]
+def test_a_json_record_reads_as_text(record: dict[str, object], expected: list[str]) -> None:
+    assert said(json.dumps(record)) == expected
 
 
 @pytest.mark.parametrize(

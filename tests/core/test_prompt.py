@@ -200,7 +200,7 @@ def test_every_cause_is_told_in_a_few_words() -> None:
     assert all(0 < len(words.split()) <= 14 for words in told.values())
 
 
-TOKENS = {"": 0, "word": 1, "unhealthy": 3, "two words": 3, "05:06:07": 8, "‹n›": 5, "a.b": 3, "\u00e9": 2}
+TOKENS = {"": 0, "word": 1, "unhealthy": 3, "two words": 3, "05:06:07": 8, "‹n›": 7, "a.b": 3, "\u00e9": 2, "日本": 6}
 
 
 @pytest.mark.parametrize(("text", "expected"), TOKENS.items(), ids=TOKENS.keys())

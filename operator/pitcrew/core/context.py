@@ -15,6 +15,8 @@ from pitcrew.core.observation import Observation, Outcome, RuntimeFacts
 
 FORMER_MAX = 4
 """Earlier incidents told, the latest; older ones say little about now."""
+LATELY_S = 3_600
+"""Seconds in which a change is a lead; an hour, as history counts."""
 NAMES_MAX = 6
 """Names told of one change; the count says how many there were."""
 
@@ -49,9 +51,17 @@ def _of_probe(key: str, value: str | int, text: str) -> Fact:
     return Fact(source=Source.PROBE, key=key, value=value, text=text)
 
 
-def changes(healthy: Observation | None, seen: Observation) -> tuple[Fact, ...]:
-    """What differs between the last healthy look and this one; nothing where either did not see the target."""
-    if healthy is None or not isinstance(healthy.sight, RuntimeFacts) or not isinstance(seen.sight, RuntimeFacts):
+def changes(seen: Observation, *healthy: Observation | None) -> tuple[Fact, ...]:
+    """What differs from the last healthy look; where nothing does, from the one given next, if it is not long ago: a
+    release may be good for a minute. Nothing where the target was not seen."""
+    for one in healthy:
+        if one is not None and seen.at - one.at <= timedelta(seconds=LATELY_S) and (found := _changes(one, seen)):
+            return found
+    return ()
+
+
+def _changes(healthy: Observation, seen: Observation) -> tuple[Fact, ...]:
+    if not isinstance(healthy.sight, RuntimeFacts) or not isinstance(seen.sight, RuntimeFacts):
         return ()
     before, after = healthy.sight, seen.sight
     differing = [
@@ -61,9 +71,9 @@ def changes(healthy: Observation | None, seen: Observation) -> tuple[Fact, ...]:
         ("target", "is another one now" if before.target_id != after.target_id else ""),
         ("instance", "was started anew" if _same_but_anew(before, after) else ""),
     ]
-    since = f"since healthy at {healthy.at:%H:%M:%S}"
+    since = f"changed since healthy at {healthy.at:%H:%M:%S}"
     return tuple(
-        Fact(source=Source.RUNTIME, key="changed", value=what, text=f"changed {since}: {what} {told}")
+        Fact(source=Source.RUNTIME, key="changed", value=what, text=f"{since}: {what} {told}")
         for what, told in differing
         if told
     )

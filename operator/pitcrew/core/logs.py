@@ -1,6 +1,6 @@
-"""Logs: what each record of a log says, as one line of text.
+"""Logs: what the records of a log say, as lines of text.
 
-A record that is a JSON object says its level, its message and its error. A stack trace says its last exception; its
+A record that is a JSON object says its level and message, then its error. A stack trace says its last exception; its
 frames are left out, since they are as many as they are alike. Nothing here is redacted: `evidence` cleans what comes
 out, so that a secret that JSON had escaped is seen as well.
 """
@@ -14,8 +14,6 @@ from pitcrew.core.observation import LogLine
 
 JSON_CHARS_MAX = 16_384
 """Characters of a line that is read as JSON at all; a longer one is cut before anybody reads it."""
-FIELD_CHARS_MAX = 1_024
-"""Characters of one field of a JSON record that are kept."""
 
 _CALM = re.compile(
     r"\b(?:no|0|zero|without)\s(?:errors?|failures?|exceptions?)\b"
@@ -35,10 +33,11 @@ def alarming(text: str) -> bool:
 
 
 def records(lines: Iterable[LogLine]) -> Iterator[LogLine]:
-    """The log as one line of text per record, blank ones left out."""
+    """What a log says, line by line, blank ones left out."""
     trace = _Trace()
     for line in lines:
-        yield from trace.follow(replace(line, text=_spoken(line.text)))
+        for text in _spoken(line.text):
+            yield from trace.follow(replace(line, text=text))
     yield from trace.end()
 
 
@@ -53,28 +52,22 @@ _TIME = ("time", "timestamp", "ts", "@timestamp")
 _MORE = ("method", "path", "url", "status", "code", "errno")
 
 
-def _spoken(text: str) -> str:
-    """What a JSON record says; any other line as it is."""
+def _spoken(text: str) -> list[str]:
+    """The lines of what a JSON record says: level and message, then its error; any other line as it is."""
     bare = text.strip()
     if not bare.startswith("{") or not bare.endswith("}") or len(bare) > JSON_CHARS_MAX:
-        return text
+        return [text]
     try:
         found = json.loads(bare)
     except (ValueError, RecursionError):
-        return text
-    message = _first(found, _MESSAGE)
-    error = _exception(_first(found, _ERROR))
+        return [text]
+    message, error = _first(found, _MESSAGE), _first(found, _ERROR)
     if not message and not error:
-        return text
-    more = (f"{name}={found[name]}" for name in _MORE if isinstance(found.get(name), (str, int)))
-    parts = [
-        _first(found, _TIME),
-        _level(found),
-        " ".join(message.split()),
-        *more,
-        error if error not in message else "",
-    ]
-    return " ".join(part[:FIELD_CHARS_MAX] for part in parts if part)
+        return [text]
+    more = [f"{name}={found[name]}" for name in _MORE if isinstance(found.get(name), (str, int))]
+    said, *rest = (message or error).split("\n")
+    head = " ".join(part for part in (_first(found, _TIME), _level(found), said.strip(), *more) if part)
+    return [head, *rest, *(error.split("\n") if message and error not in message else ())]
 
 
 def _first(found: Mapping[str, object], names: Iterable[str]) -> str:
@@ -98,22 +91,11 @@ def _level(found: Mapping[str, object]) -> str:
     return ""
 
 
-def _exception(text: str) -> str:
-    """The telling line of an exception that was written with its trace."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if not lines:
-        return ""
-    if any(_PYTHON.search(line) for line in lines):
-        return lines[-1]
-    causes = [line for line in lines if line.startswith(_CAUSE)]
-    return causes[-1] if causes else lines[0]
-
-
 # Stack traces
 
 _PYTHON = re.compile(r"Traceback \(most recent call last\)")
 _GO = re.compile(r"goroutine \d{1,12} \[[^\]\n]{1,64}\]:\s*$")
-_GO_FRAME = re.compile(r"\s|[\w./*()-]{1,256}\(.{0,512}\)$|created by |\[signal |$")
+_GO_FRAME = re.compile(r"\s|[^\s(]{1,256}+\(.*\)$|created by |$")
 _FRAME = re.compile(r"\s+at \S|\s*\.{3} \d{1,6} (?:more|common frames)|\s{0,256}[~^]+\s*$|/\S{1,256}:\d{1,6}$")
 _CHAINED = ("During handling of the above exception", "The above exception was the direct cause")
 _CAUSE = "Caused by:"

@@ -51,7 +51,7 @@ _SPACED = re.compile(
 number in them, such as names of browsers; the request of an access log is none."""
 _FORM = re.compile(
     r"(?P<uuid>\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b)"
-    r"|(?P<email>\b[\w.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,4}\b)"
+    r"|(?P<email>\b[\w.+-]{1,64}+@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,4}\b)"
     r"|(?P<ip>\b(?:\d{1,3}\.){3}\d{1,3}(?::\d{1,5})?\b|(?<![\w:])(?:[0-9a-f]{1,4}:){7}[0-9a-f]{1,4}\b"
     r"|(?<![\w:])(?:[0-9a-f]{1,4}:){1,6}:(?:[0-9a-f]{1,4}:){0,5}[0-9a-f]{1,4}\b)"
     r"|(?P<time>\b1[5-9]\d{8}(?:\d{3}|\.\d{1,9})?\b)"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from pitcrew.core.conditions import Condition, Notice, ServiceStatus, conditions, notice
+from pitcrew.core.context import changes
 from pitcrew.core.deviation import (
     Deviation,
     Watch,
@@ -73,6 +74,8 @@ class Desk:
     """Whether it was ever seen not to deviate."""
     healthy: Observation | None = None
     """The last look at which it ran and did not deviate; with it one sees what changed since."""
+    unchanged: Observation | None = None
+    """The last healthy look before the target changed while it was healthy."""
     hired_at: datetime | None = None
     writing_since: datetime | None = None
     unwritten: str = ""
@@ -130,8 +133,12 @@ class Desk:
         self.spell = Spell(service=self.service.key, deviates=state, began_at=began_at, failing=failing is not None)
 
     def _note_healthy(self) -> None:
-        if isinstance(self.watch.sight, RuntimeFacts) and self.watch.sight.running:
-            self.healthy = self.watch.seen
+        seen = self.watch.seen
+        if seen is None or not isinstance(seen.sight, RuntimeFacts) or not seen.sight.running:
+            return
+        if changes(seen, self.healthy):
+            self.unchanged = self.healthy
+        self.healthy = seen
 
     @property
     def policy_digest(self) -> str:

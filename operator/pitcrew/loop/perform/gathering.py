@@ -29,7 +29,7 @@ async def gather_evidence(desk: Desk) -> Event | None:
         runtime.events(desk.service),
         (*no_logs, *no_processes),
         processes,
-        changes=changes(desk.healthy, seen),
+        changes=changes(seen, desk.healthy, desk.unchanged),
         history=probe_history(desk.watch, desk.now()),
         former=former(desk.past),
     )
