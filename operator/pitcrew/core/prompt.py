@@ -214,7 +214,7 @@ def tokens_of(text: str) -> int:
     for piece in _TOKENS.findall(text):
         if piece[0].isascii() and piece[0].isalpha():
             found += -(-len(piece) // _LETTERS_PER_TOKEN)
-        elif not piece.isspace():
+        elif piece[0] not in " \n":
             found += len(piece.encode("utf-8", "replace"))
     return found
 
