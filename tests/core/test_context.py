@@ -7,7 +7,7 @@ from pitcrew.core.deviation import Watch, observe
 from pitcrew.core.diagnosis import Cause
 from pitcrew.core.evidence import Fact, gather
 from pitcrew.core.history import Past
-from pitcrew.core.observation import Absent, Blind, Outcome, Sight
+from pitcrew.core.observation import Absent, Blind, Outcome, RuntimeState, Sight
 from pitcrew.core.signal import FACTS
 from tests.core.scene import BAD, GOOD, UNKNOWN, answer, at, declared, facts, seen, watched
 
@@ -49,7 +49,7 @@ def test_when_a_probe_was_last_good_outlives_the_run_of_its_target() -> None:
 
 
 IMAGE, OTHER = f"shop@sha256:{'a' * 64}", f"shop@sha256:{'b' * 64}"
-CHANGES = {
+CHANGES: dict[str, tuple[dict[str, object], dict[str, object], dict[str, str]]] = {
     "nothing": ({}, {}, {}),
     "another run": ({}, {"instance": "run-2"}, {"instance": "was started anew"}),
     "another target": (
@@ -80,7 +80,9 @@ CHANGES = {
 def test_what_changed_since_it_was_healthy_is_told(
     before: dict[str, object], after: dict[str, object], expected: dict[str, str]
 ) -> None:
-    found = changes(seen(sight=facts(**after), seconds=60), seen(sight=facts(**before)))
+    found = changes(
+        seen(sight=facts(RuntimeState.RUNNING, **after), seconds=60), seen(sight=facts(RuntimeState.RUNNING, **before))
+    )
     assert {fact.value: fact.text for fact in found} == {
         what: f"changed since healthy at 05:00:00: {what} {text}" for what, text in expected.items()
     }

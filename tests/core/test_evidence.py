@@ -284,3 +284,11 @@ def test_every_item_is_one_printable_bounded_line(detail: str, error: str, event
         for text in (item.text, item.value):
             assert not isinstance(text, str) or (len(text.splitlines()) <= 1 and len(text.encode()) <= TEXT_BYTES_MAX)
         assert item.source is Source.LOG or item.key in FACTS
+
+
+def test_a_record_of_many_lines_is_bounded_as_well() -> None:
+    [*found] = logged(
+        '{"message": "' + "line\\n" * 3_000 + '"}', *('{"message": "' + "x\\n" * 3_000 + '"}',) * 4, "the end"
+    )
+    assert sum(item.count for item in found) <= LOG_LINES_MAX
+    assert found[0].text == "the end"

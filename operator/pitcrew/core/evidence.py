@@ -279,7 +279,7 @@ def _cleaned(logs: Sequence[LogLine]) -> list[LogLine]:
     raw = deque(
         (replace(line, text=text) for line in logs[-LOG_LINES_MAX:] for text in _split(line.text)), LOG_LINES_MAX
     )
-    said = list(records(raw))
+    said = deque(records(raw), LOG_LINES_MAX)
     texts = clean("\n".join(record.text for record in said), LOG_BYTES_MAX).split("\n")
     times = [record.at for record in said] if len(texts) == len(said) else [None] * len(texts)
     return [LogLine(at=at, stream="", text=text) for at, text in zip(times, texts, strict=True) if text.strip()]

@@ -265,7 +265,7 @@ def _part(item: Evidence) -> _Part:
 
 
 def _by_worth(evidence: Sequence[Evidence]) -> list[Evidence]:
-    """The evidence in the order of its worth: as it is ranked, and then the events, the latest first."""
+    """The evidence in the order in which it is given room: as it is ranked, and of the events the latest first."""
     events = [item for item in evidence if item.key == "event"]
     return [*(item for item in evidence if item.key != "event"), *reversed(events)]
 
