@@ -74,7 +74,12 @@ def test_a_choice_of_words_stays_and_many_words_in_one_place_are_a_variable() ->
 def test_words_of_a_complaint_never_become_a_variable() -> None:
     lines = [f"{name} refused" for name in ("connection", "socket", "pipe", "link", "wire", "peer")]
     assert {text for text, _ in told(*lines)} == set(lines)
-    assert ("connection refused", 1) in told(*(f"c{n}n refused" for n in range(9)), "connection refused")
+    noise = [f"c{n}n refused" for n in range(9)]
+    for log in ([*noise, "connection refused"], ["connection refused", *noise]):
+        assert ("connection refused", 1) in told(*log)
+    fields = [f'level=error msg="{word} refused" n={n}' for n in range(9) for word in ("connection", "socket")]
+    assert ('level=error msg="connection refused" n=<n>', 9) in told(*fields)
+    assert ("failed reason=timeout", 1) in told("failed reason=timeout", "failed reason=denied")
 
 
 def test_a_line_that_looks_like_a_template_swallows_no_other() -> None:

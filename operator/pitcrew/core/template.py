@@ -64,7 +64,7 @@ _FORM = re.compile(
 _HIDDEN = frozenset({"time", "uuid", "email", "hex"})
 """Kinds that are masked even where they do not vary: they say little and cost many tokens, or they name a person."""
 _MASKED = re.compile(f"{_MARK}(\\w+){_MARK}")
-_WORD = re.compile(r"[^\w]{0,3}[A-Za-z]{1,64}(?:['-][A-Za-z]{1,64})?[^\w]{0,3}")
+_WORD = re.compile(r"(?:[\w.]{1,64}=[\"'])?[^\w]{0,3}[A-Za-z]{1,64}(?:['-][A-Za-z]{1,64})?[^\w]{0,3}")
 _HAS_FORM = re.compile(r"[\d@]")
 _LEADING_TIME = re.compile(r"[\[(]?<time>[\])]?[,:;|-]?\s")
 _STAMP = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{3,6})?(?:Z|[+-]\d\d:\d\d)?")
@@ -114,7 +114,7 @@ def _stamp(text: str) -> datetime | None:
 
 
 class _Token(NamedTuple):
-    """A token with its values masked, these values, and whether it may be a variable: it is no plain word."""
+    """A token with its values masked, these values, and whether it may be a variable: no plain word, no complaint."""
 
     form: str
     values: tuple[str, ...]
@@ -150,7 +150,7 @@ class _Reader:
 def _read(piece: str) -> _Token:
     values: list[str] = []
     form = _FORM.sub(_masking(values), piece) if _HAS_FORM.search(piece) else piece
-    return _Token(form, tuple(values), _WORD.fullmatch(piece) is None)
+    return _Token(form, tuple(values), _WORD.fullmatch(piece) is None and not alarming(piece))
 
 
 def _masking(values: list[str]) -> Callable[[re.Match[str]], str]:
@@ -227,7 +227,7 @@ class _Group:
             if place.form == token.form or _covers(place.form, token):
                 continue
             unlike += 1
-            if unlike > unlike_max or not (place.varies or token.varies):
+            if unlike > unlike_max or not (place.varies and token.varies):
                 return -1
         return len(tokens) - unlike
 
