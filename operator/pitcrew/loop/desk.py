@@ -77,6 +77,7 @@ class Desk:
     unchanged: Observation | None = None
     """The last healthy look before the target changed while it was healthy."""
     hired_at: datetime | None = None
+    """When its watch began; None in a rehearsal, which watches nothing."""
     writing_since: datetime | None = None
     unwritten: str = ""
     nudge: asyncio.Event = field(default_factory=asyncio.Event)

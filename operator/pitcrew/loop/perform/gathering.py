@@ -10,7 +10,7 @@ from pitcrew.core.event import (
     Event,
     EvidenceGathered,
 )
-from pitcrew.core.evidence import PROCESSES_MAX, gather
+from pitcrew.core.evidence import PROCESSES_MAX, Fact, gather
 from pitcrew.core.observation import LogLine, Observation, ProbeReason, RuntimeFacts
 from pitcrew.loop.desk import Desk
 
@@ -30,10 +30,15 @@ async def gather_evidence(desk: Desk) -> Event | None:
         (*no_logs, *no_processes),
         processes,
         changes=changes(seen, desk.healthy, desk.unchanged),
-        history=probe_history(desk.watch, desk.now()),
+        history=_history(desk),
         former=former(desk.past),
     )
     return EvidenceGathered(evidence=evidence, deviations=desk.found())
+
+
+def _history(desk: Desk) -> tuple[Fact, ...]:
+    """How long the probes have failed; a rehearsal, which takes one look for many, has no history to tell."""
+    return probe_history(desk.watch, desk.now()) if desk.hired_at is not None else ()
 
 
 def _telling(desk: Desk, seen: Observation) -> bool:
