@@ -7,9 +7,11 @@ from itertools import product
 import pytest
 
 from pitcrew.adapters.runbooks.files import built_in
-from pitcrew.core.deviation import Deviation, DeviationKind
-from pitcrew.core.diagnosis import RULES
+from pitcrew.core.context import changes, former, probe_history
+from pitcrew.core.deviation import Deviation, DeviationKind, Track, Watch
+from pitcrew.core.diagnosis import RULES, Cause
 from pitcrew.core.evidence import gather
+from pitcrew.core.history import Past
 from pitcrew.core.lint import CARRIED, lint
 from pitcrew.core.observation import (
     Absent,
@@ -88,12 +90,12 @@ WRONG: dict[str, tuple[dict[str, object], str]] = {
         "signals.0: state is never Dying",
     ),
     "words that are masked in a log": (
-        {"signals": [{"log": "OSError errno 28 at"}]},
-        "signals.0: no log says that, since numbers, times and ids are masked; write 'OSError errno <n> at'",
+        {"signals": [{"log": "OSError at 10:00:00 for a@b.example"}]},
+        "signals.0: no log says that, since times, addresses and ids are masked; write 'OSError at <time> for <email>'",
     ),
     "words wider apart than in a log": (
         {"not-when": [{"log": "disk  full"}]},
-        "not-when.0: no log says that, since numbers, times and ids are masked; write 'disk full'",
+        "not-when.0: no log says that, since times, addresses and ids are masked; write 'disk full'",
     ),
     "two states at once": (
         {"signals": [RUNNING, {"fact": "state", "equals": "Exited"}]},
@@ -236,6 +238,10 @@ def _sights() -> list[RuntimeFacts | Absent | Blind]:
     return [*plain, *(replace(one, **every) for one in plain), Absent(detail="x"), Blind(reason="away", detail="x")]  # type: ignore[arg-type]
 
 
+SWUNG = Track(failures=3, failed_since=BEGIN, changed_at=(BEGIN, BEGIN, BEGIN))
+PAST = [Past(incident="a-1", opened_at=BEGIN, cause=cause, effects=1, recovered=True, outcome="") for cause in Cause]
+
+
 def test_whatever_is_gathered_is_among_the_values_that_lint_knows() -> None:
     probes = [
         ProbeResult(probe="p", at=BEGIN, outcome=outcome, reason=reason)
@@ -250,9 +256,14 @@ def test_whatever_is_gathered_is_among_the_values_that_lint_knows() -> None:
     events = [RuntimeEvent(at=BEGIN, kind=kind) for kind in EventKind]
     logs = [LogLine(at=None, stream="stdout", text="ERROR DB_URL is wrong")]
     carried = set()
+    other = facts(image="other", env_names=("OTHER",), networks=("other",), target_id="other")
+    healthy = Observation(service=facts().name, at=BEGIN, sight=other)  # type: ignore[arg-type]
     for sight in _sights():
         seen = Observation(service=facts().name, at=BEGIN, sight=sight, probes=tuple(probes))  # type: ignore[arg-type]
-        items = gather(seen, found, logs, events, ("logs: away",), ("1 sleep",))
+        failed = replace(SWUNG, last=probes[1])
+        watch = Watch(tracks={"p": failed, "q": replace(failed, good_at=BEGIN)}, seen=seen)
+        told = {"history": probe_history(watch, BEGIN), "changes": changes(seen, healthy), "former": former(PAST)}
+        items = gather(seen, found, logs, events, ("logs: away",), ("1 sleep",), **told)
         carried |= {item.key for item in items}
         assert [item for item in items if item.key != "log" and not CARRIED[item.key].can_be(item.value)] == []
         keys = [item.key for item in items]
