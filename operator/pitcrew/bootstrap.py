@@ -24,8 +24,8 @@ from pitcrew.core.resource import HealthyService, TargetKind
 from pitcrew.core.storm import Sky
 from pitcrew.loop.control import Control
 from pitcrew.loop.crew import Crew
+from pitcrew.loop.expenses import Expenses
 from pitcrew.loop.fleet import Fleet
-from pitcrew.loop.tokens import Tokens
 from pitcrew.ports import (
     Actuator,
     Clock,
@@ -42,6 +42,7 @@ from pitcrew.ports import (
     StatusSink,
     StopSwitch,
     TargetLock,
+    Transcripts,
     Witness,
 )
 from pitcrew.settings import Settings
@@ -77,6 +78,7 @@ class World:
     stop: StopSwitch
     witnesses: tuple[Witness, ...] = ()
     consultant: Consultant | None = None
+    transcripts: Transcripts | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +135,7 @@ def open_world(settings: Settings) -> World:
     from pitcrew.adapters.runbooks.files import RunbookFiles
     from pitcrew.adapters.status.files import StatusFiles
     from pitcrew.adapters.stop.files import StopFile
+    from pitcrew.adapters.transcripts.files import TranscriptFiles
     from pitcrew.official.key import signing_key
 
     state = prepare_state(settings.state)
@@ -163,6 +166,7 @@ def open_world(settings: Settings) -> World:
         stop=StopFile(state=state),
         witnesses=_witnesses(settings, journal, _breakers(runtimes, consultant)),
         consultant=consultant,
+        transcripts=TranscriptFiles(state / "model"),
     )
 
 
@@ -295,10 +299,11 @@ def assemble(world: World, settings: Settings) -> Operator:
         runbooks=world.runbooks,
         standing=standing,
         sky=sky,
-        tokens=Tokens(),
+        expenses=Expenses(),
         halted=lambda: _halted(world),
         witnesses=world.witnesses,
         consultant=world.consultant,
+        transcripts=world.transcripts,
     )
     ending = asyncio.Event()
     fleet = Fleet(crew, world.manifests, ending)

@@ -54,7 +54,7 @@ def test_a_prompt_is_bounded_and_each_item_is_one_line_of_data_that_forges_no_ma
         assert not items
         return
     assert asked.bytes <= PROMPT_BYTES_MAX
-    assert asked.tokens_reserved > asked.answer_tokens_max
+    assert asked.reserve.tokens > asked.answer_tokens_max
     before, _, rest = asked.user.partition("\nEVIDENCE\n")
     shown, _, after = rest.rpartition("\nEND OF EVIDENCE.")
     assert "END OF EVIDENCE" not in before + after

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from pitcrew.core.diagnosis import Diagnoser
+from pitcrew.core.cost import Usage
 from pitcrew.core.errors import ModelUnreachable, Unavailable
 from pitcrew.core.incident import Advice, Phase
 from pitcrew.core.observation import LogLine, RuntimeFacts
 from pitcrew.core.policy import Effect
 from pitcrew.core.prompt import Question
 from pitcrew.core.resource import HealthyService
+from pitcrew.ports import Answer
 from pitcrew.settings import Settings
 from tests.fakes.consultant import FakeConsultant, Says, opinion
 from tests.fakes.runtime import FakeRuntime
@@ -75,7 +77,7 @@ HOSTILE: dict[str, FakeConsultant] = {
     "a lie that is grounded": FakeConsultant(says(opinion(cause="Hang", runbook="hang", confidence=100))),
     "a lie that is not": FakeConsultant(says(opinion(cause="Hang", runbook="flag-file", confidence=100))),
     "no idea": FakeConsultant(says(opinion(cause="Unknown", runbook="None", confidence=0))),
-    "a bill": FakeConsultant(says(opinion()), tokens=10**9),
+    "a bill": FakeConsultant(says(opinion()), usage=Usage(tokens_in=10**9, tokens_out=10**9)),
     "a bug of ours": FakeConsultant(says(RuntimeError("boom"))),
 }
 
@@ -166,7 +168,7 @@ def test_the_budget_of_an_incident_is_kept_and_the_rules_go_on(tmp_path: Path) -
 
 def test_the_budget_of_a_day_is_counted_over_restarts(tmp_path: Path) -> None:
     async def test() -> None:
-        model = FakeConsultant(says(opinion()), tokens=None)
+        model = FakeConsultant(says(opinion()), usage=None)
         house = house_with(tmp_path, model, model_tokens_per_day_max=3_000)
         for _ in range(2):
             house.flag()
@@ -224,10 +226,10 @@ def test_the_end_of_pitcrew_and_of_the_incident_give_a_question_up_at_once(tmp_p
 
 def test_a_model_that_hangs_on_one_service_delays_no_other(tmp_path: Path) -> None:
     class HangsOnOne(FakeConsultant):
-        async def ask(self, question: Question):  # type: ignore[no-untyped-def]
+        async def ask(self, question: Question, *, within_s: float | None = None) -> Answer:
             if "default/victim" in question.user:
                 await asyncio.Event().wait()
-            return await super().ask(question)
+            return await super().ask(question, within_s=within_s)
 
     async def test() -> None:
         services = (manifest(), manifest("other"))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pitcrew.core.order import Standing
 from pitcrew.core.resource import TargetKind
 from pitcrew.core.storm import Sky
-from pitcrew.loop.tokens import Tokens
+from pitcrew.loop.expenses import Expenses
 from pitcrew.ports import (
     Clock,
     Consultant,
@@ -18,6 +18,7 @@ from pitcrew.ports import (
     RunbookSource,
     Runtime,
     StatusSink,
+    Transcripts,
     Witness,
 )
 from pitcrew.settings import Settings
@@ -41,7 +42,7 @@ class Crew:
     """The orders of people that stand, as the journal tells them."""
     sky: Sky
     """The storm that lasts over all services, if any."""
-    tokens: Tokens
+    expenses: Expenses
     """What asking models cost lately, as the journal tells it."""
     halted: Callable[[], str]
     """Why no effect is possible at all now (a person's stop, a damaged journal), for people; empty while it is."""
@@ -49,3 +50,5 @@ class Crew:
     """Who is told what is seen and recorded."""
     consultant: Consultant | None = None
     """Who gives second opinions; None where no model is configured."""
+    transcripts: Transcripts | None = None
+    """Keeps what models were sent and answered; None where nothing is kept."""

@@ -46,7 +46,7 @@ def only(way: str, status: int = 500) -> Behaviour:
     """Takes one way of asking, and answers the others with a status."""
 
     async def behave(asked: Asked, writer: asyncio.StreamWriter) -> None:
-        good = answers(completion("yes", usage=USAGE))
+        good = answers(completion("{}", usage=USAGE))
         bad = answers('{"error": {"message": "this response_format is not supported"}}', status=status)
         await (good if asked.way == way else bad)(asked, writer)
 
@@ -59,7 +59,7 @@ def test_a_good_endpoint_is_asked_once_with_a_closed_schema() -> None:
             model = consultant(server.url)
             answer = await model.ask(QUESTION)
             await model.close()
-        assert (answer.text, answer.tokens, answer.way) == ("yes", 42, "json_schema")
+        assert (answer.text, answer.usage, answer.way) == ("{}", Usage(tokens_in=40, tokens_out=2), "json_schema")
         (asked,) = server.asked
         assert asked.path == "/v1/chat/completions"
         assert asked.headers["authorization"] == f"Bearer {KEY}"
@@ -96,7 +96,7 @@ def test_a_model_that_takes_other_parameters_is_asked_with_those() -> None:
         elif "temperature" in asked.body:
             text = "Unsupported value: 'temperature' does not support 0."
         else:
-            return await answers(completion("yes"))(asked, writer)
+            return await answers(completion("{}"))(asked, writer)
         return await answers(json.dumps({"error": {"message": text}}), status=400)(asked, writer)
 
     async def test() -> None:
@@ -203,7 +203,7 @@ def test_a_bad_answer_is_one_error_that_says_why(behave: Behaviour, reason: str)
 
 def test_a_redirect_is_not_followed() -> None:
     async def test() -> None:
-        async with serving(answers(completion("yes"))) as other:
+        async with serving(answers(completion("{}"))) as other:
             away = answers("", status=307, more=f"Location: {other.url}/chat/completions\r\n")
             async with serving(away) as server:
                 model = consultant(server.url)
@@ -235,7 +235,7 @@ def test_a_key_that_an_endpoint_says_back_reaches_no_message() -> None:
 @pytest.mark.parametrize("usage", [None, {}, {"total_tokens": -5}, {"total_tokens": "many"}, {"total_tokens": True}])
 def test_a_cost_that_is_not_told_or_is_none_is_unknown(usage: object) -> None:
     async def test() -> None:
-        async with serving(answers(completion("yes", usage=usage))) as server:
+        async with serving(answers(completion("{}", usage=usage))) as server:
             model = consultant(server.url)
             assert (await model.ask(QUESTION)).tokens is None
             await model.close()
@@ -246,7 +246,7 @@ def test_a_cost_that_is_not_told_or_is_none_is_unknown(usage: object) -> None:
 def test_where_nobody_listens_nothing_was_spent_and_it_rests_after_a_few_tries() -> None:
     async def test() -> None:
         time = Time()
-        async with serving(answers(completion("yes"))) as server:
+        async with serving(answers(completion("{}"))) as server:
             free = server.url
         model = consultant(free, time=time)
         for _ in range(3):
@@ -264,7 +264,7 @@ def test_after_its_rest_one_question_tries_and_an_answer_ends_the_rest() -> None
     good: list[bool] = []
 
     async def behave(asked: Asked, writer: asyncio.StreamWriter) -> None:
-        await (answers(completion("yes")) if good else answers("{}"))(asked, writer)
+        await (answers(completion("{}")) if good else answers("{}"))(asked, writer)
 
     async def test() -> None:
         time = Time()

@@ -2,23 +2,27 @@
 
 Structured output is asked for in the best way that the endpoint takes, which is found out once: `json_schema`; then
 `json_object` with the schema beside it, as llama-cpp-python's server wants it; then plain text. Nothing here reads the
-answer: that is the core's, and it is the same for each way.
+answer: that is the core's, and it is the same for each way. An endpoint that takes a way and then answers otherwise is
+asked in the next one from then on.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pitcrew.adapters.breaker import Breaker, BreakerState
+from pitcrew.core.cost import Usage
 from pitcrew.core.errors import ModelUnreachable, Unavailable
-from pitcrew.core.prompt import Question
+from pitcrew.core.prompt import Message, Question, Role
 from pitcrew.core.untrusted import clean
 from pitcrew.ports import Answer
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI
+    from openai import APIStatusError, AsyncOpenAI
+    from openai.types.chat import ChatCompletionMessageParam
 
 RESPONSE_BYTES_MAX = 256 * 1024
 """Bytes of one HTTP answer; a completion of the tokens asked for has a few thousand."""
@@ -26,6 +30,10 @@ FAILURES_MAX = 3
 """Failures in a row after which the endpoint is left alone for a while."""
 REST_S = 60.0
 """Seconds it is left alone; then one question tries."""
+WAIT_S_MAX = 10.0
+"""Seconds that an endpoint may have a question wait (`Retry-After`), once, where the deadline leaves that much."""
+REST_S_MAX = 3_600.0
+"""Seconds that an endpoint may have itself left alone; none decides that PitCrew goes without a model for a day."""
 DEFAULT_ENDPOINT = "https://api.openai.com/v1"
 
 
@@ -39,6 +47,16 @@ class Way(StrEnum):
 
 _NOT_THIS_WAY = (400, 404, 422, 500, 501)
 """Statuses by which servers say that they do not take a way of asking."""
+_BUSY = (429, 503)
+"""Statuses by which servers say that they have too much to do, and perhaps for how long."""
+
+
+class _Busy(Unavailable):
+    """The endpoint wants to be left alone for `rest_s` seconds."""
+
+    def __init__(self, message: str, rest_s: float) -> None:
+        super().__init__(message)
+        self.rest_s = rest_s
 
 
 class OpenAIConsultant:
@@ -71,14 +89,18 @@ class OpenAIConsultant:
         """Where its breaker stands."""
         return self._breaker.state
 
-    async def ask(self, question: Question) -> Answer:
+    async def ask(self, question: Question, *, within_s: float | None = None) -> Answer:
         """See `pitcrew.ports.Consultant`."""
         if self.fault:
             raise ModelUnreachable(self.fault)
         if not self._breaker.admits():
             raise ModelUnreachable("its endpoint failed again and again, and is left alone for a while")
         try:
-            answer = await self._bounded(question)
+            deadline_s = self._deadline_s if within_s is None else min(within_s, self._deadline_s)
+            answer = await self._bounded(question, deadline_s)
+        except _Busy as error:
+            self._breaker.failed(rest_s=error.rest_s)
+            raise
         except Unavailable:
             self._breaker.failed()
             raise
@@ -90,8 +112,8 @@ class OpenAIConsultant:
         if self._client is not None:
             await self._client.close()
 
-    async def _bounded(self, question: Question) -> Answer:
-        """One deadline over everything; when it passes the connection is closed, whatever drips out of it.
+    async def _bounded(self, question: Question, deadline_s: float) -> Answer:
+        """One deadline over everything, waits included; when it passes the connection is closed, whatever drips out.
 
         A server can answer with anything, and the SDK then raises more than its own errors: ValueError for what is no
         JSON, AttributeError and TypeError for JSON of another shape.
@@ -100,16 +122,23 @@ class OpenAIConsultant:
         from openai import APIConnectionError, APIStatusError, OpenAIError
 
         try:
-            async with asyncio.timeout(self._deadline_s):
-                return await self._asked(question)
+            async with asyncio.timeout(deadline_s) as deadline:
+                return await self._asked(question, deadline.when() or 0.0)
         except TimeoutError:
-            raise Unavailable(f"no whole answer within {self._deadline_s:g} s") from None
+            raise Unavailable(f"no whole answer within {deadline_s:.3g} s") from None
         except APIConnectionError as error:
             raise self._unconnected(error) from None
         except APIStatusError as error:
-            raise Unavailable(f"HTTP {error.status_code}: {self._told(error)}") from None
+            raise self._status(error) from None
         except (OpenAIError, ValueError, AttributeError, TypeError) as error:
             raise Unavailable(f"an answer that is none ({type(error).__name__}): {self._told(error)}") from None
+
+    def _status(self, error: "APIStatusError") -> Unavailable:
+        told, rest_s = f"HTTP {error.status_code}: {self._told(error)}", _retry_after_s(error)
+        if rest_s is None:
+            return Unavailable(told)
+        bounded_s = min(rest_s, REST_S_MAX)
+        return _Busy(f"{told}; it wants to be left alone for {rest_s:g} s, and is for {bounded_s:g} s", bounded_s)
 
     def _unconnected(self, error: Exception) -> Unavailable:
         from httpx2 import ConnectError, ConnectTimeout
@@ -123,24 +152,39 @@ class OpenAIConsultant:
         text = str(error).replace(self._key, "[redacted:api-key]") if self._key else str(error)
         return " ".join(clean(text, 200).split()) or type(error).__name__
 
-    async def _asked(self, question: Question) -> Answer:
-        """In the way that worked last, or from the strictest down."""
+    async def _asked(self, question: Question, ends_at: float) -> Answer:
+        """In the way that the question names, or that worked last, or from the strictest down."""
         from openai import APIStatusError
 
+        if question.way in list(Way):
+            return await self._patiently(question, Way(question.way), ends_at)
         ways = list(Way)
         if self._way is not None:
             ways = ways[ways.index(self._way) :]
         for way in ways:
             try:
-                answer = await self._in_one_way(question, way)
+                answer = await self._patiently(question, way, ends_at)
             except APIStatusError as error:
                 if way is ways[-1] or error.status_code not in _NOT_THIS_WAY:
                     self._way = None
                     raise
                 continue
-            self._way = way
+            self._way = _next(way) if way is not Way.TEXT and not answer.text.rstrip().endswith("}") else way
             return answer
         raise Unavailable("no way of asking is left")
+
+    async def _patiently(self, question: Question, way: Way, ends_at: float) -> Answer:
+        """Once more after the wait that a busy endpoint asked for, where that is short; never a second time."""
+        from openai import APIStatusError
+
+        try:
+            return await self._in_one_way(question, way)
+        except APIStatusError as error:
+            wait_s = _retry_after_s(error)
+            if wait_s is None or wait_s > min(WAIT_S_MAX, ends_at - asyncio.get_running_loop().time()):
+                raise
+        await asyncio.sleep(wait_s)
+        return await self._in_one_way(question, way)
 
     async def _in_one_way(self, question: Question, way: Way) -> Answer:
         """Some models take the bound of the answer under another name, or no temperature: their word is taken, once."""
@@ -172,10 +216,10 @@ class OpenAIConsultant:
             options["response_format"] = wanted
         completion = await client.chat.completions.create(
             model=self.model,
-            messages=[{"role": "system", "content": question.system}, {"role": "user", "content": question.user}],
+            messages=[_message(one) for one in question.messages],
             **options,
         )
-        return Answer(text=_text_of(completion), tokens=_tokens_of(completion), way=str(way))
+        return Answer(text=_text_of(completion), usage=_usage_of(completion), way=str(way))
 
     def _opened(self) -> "AsyncOpenAI":
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient
@@ -213,6 +257,37 @@ def shown_endpoint(base_url: str) -> str:
     return clean(f"{parts.scheme}://{host}{parts.path}", 200)
 
 
+def _next(way: Way) -> Way:
+    """The way below one."""
+    ways = list(Way)
+    return ways[ways.index(way) + 1]
+
+
+def _retry_after_s(error: "APIStatusError") -> float | None:
+    """Seconds that a busy endpoint wants to be left alone; None where it says none that can be read (RFC 9110,
+    section 10.2.3: whole seconds, or a date, which is compared with the answer's own)."""
+    told = error.response.headers.get("retry-after", "").strip()
+    if error.status_code not in _BUSY or not told:
+        return None
+    if told.isascii() and told.isdigit():
+        return float(told[:9])
+    try:
+        until, now = (parsedate_to_datetime(text) for text in (told, error.response.headers.get("date", "")))
+        return max(0.0, (until - now).total_seconds())
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _message(message: Message) -> "ChatCompletionMessageParam":
+    match message.role:
+        case Role.SYSTEM:
+            return {"role": "system", "content": message.text}
+        case Role.USER:
+            return {"role": "user", "content": message.text}
+        case Role.ASSISTANT:
+            return {"role": "assistant", "content": message.text}
+
+
 def _response_format(question: Question, way: Way) -> dict[str, Any] | None:
     match way:
         case Way.SCHEMA:
@@ -248,9 +323,12 @@ def _text_of(completion: object) -> str:
     return text
 
 
-def _tokens_of(completion: object) -> int | None:
-    total = getattr(getattr(completion, "usage", None), "total_tokens", None)
-    return total if isinstance(total, int) and not isinstance(total, bool) and 0 < total < 10**7 else None
+def _usage_of(completion: object) -> Usage | None:
+    """What the endpoint tells of tokens, true or not; None where it is no pair of numbers."""
+    usage = getattr(completion, "usage", None)
+    told = [getattr(usage, name, None) for name in ("prompt_tokens", "completion_tokens")]
+    counts = [one for one in told if isinstance(one, int) and not isinstance(one, bool)]
+    return Usage(tokens_in=counts[0], tokens_out=counts[1]) if len(counts) == 2 else None
 
 
 async def _bound(response: Any) -> None:

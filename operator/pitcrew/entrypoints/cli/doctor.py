@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pitcrew.adapters.status.text import read_status
 from pitcrew.core.chain import Damage, verify
+from pitcrew.core.cost import dollars
 from pitcrew.core.errors import PitCrewError
 from pitcrew.core.record import Json
 from pitcrew.entrypoints.cli.names import manifest_files, service_name
@@ -341,9 +342,12 @@ def _models(settings: Settings) -> Iterator[Guard]:
         yield _missing("models", f"{settings.model}: {reason}", "set it, or unset PITCREW_MODEL for rules only")
         return
     seen = f"{settings.model} at {shown_endpoint(url)}, {'a key' if key else 'no key'}; closed lists, schema, "
+    money = settings.model_price_in_per_million or settings.model_price_out_per_million
     yield _armed(
         "models",
-        f"{seen}{settings.model_tokens_per_incident_max} tokens an incident, {settings.model_tokens_per_day_max} a day",
+        f"{seen}{settings.model_tokens_per_incident_max} tokens an incident, {settings.model_tokens_per_hour_max} an "
+        f"hour, {settings.model_tokens_per_day_max} a day; "
+        + (f"at most {dollars(settings.model_money_per_day_max)} a day" if money else "no price set, no money counted"),
     )
 
 
