@@ -233,8 +233,8 @@ def test_a_models_word_is_kept_in_any_phase_and_changes_nothing_else(phase: Phas
 
 def test_tokens_set_aside_count_until_the_answer_says_what_it_cost() -> None:
     asked_twice = then(STOOD_OPEN, ASKED, ASKED)
-    assert asked_twice.tokens == 1800
-    assert then(asked_twice, ADVISED).tokens == 900 + 700
+    assert asked_twice.cost.tokens == 1800
+    assert then(asked_twice, ADVISED).cost.tokens == 900 + 700
     alone = then(STOOD_OPEN, replace(ADVISED, opinion=None, failure="over budget", tokens=0))
     assert [(one.failure, one.tokens) for one in alone.advice] == [("over budget", 0)]
 

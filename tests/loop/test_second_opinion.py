@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pitcrew.core.diagnosis import Diagnoser
 from pitcrew.core.cost import Usage
+from pitcrew.core.diagnosis import Diagnoser
 from pitcrew.core.errors import ModelUnreachable, Unavailable
 from pitcrew.core.incident import Advice, Phase
 from pitcrew.core.observation import LogLine, RuntimeFacts
@@ -211,7 +211,7 @@ def test_a_question_that_a_crash_left_open_is_asked_again_and_both_are_counted(t
 def test_the_end_of_pitcrew_and_of_the_incident_give_a_question_up_at_once(tmp_path: Path) -> None:
     async def test() -> None:
         model = FakeConsultant(says(opinion()), delay_s=FOR_EVER_S)
-        house = house_with(tmp_path, model, model_patience_s=120)
+        house = house_with(tmp_path, model, model_patience_s=120, model_deadline_s=600)
         house.flag()
         async with house.running():
             await house.until(lambda: model.asked)

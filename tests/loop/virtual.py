@@ -1,7 +1,8 @@
 """An event loop whose time is virtual: nobody waits, and an hour of the loop passes in the time its work takes.
 
-When nothing is ready, time jumps to the next timer; what comes over real sockets of this loop comes before that. Work for threads is carried out at once, so that time never runs
-while a file is written. The product is unchanged: it sleeps and times out through asyncio as always.
+When nothing is ready, time jumps to the next timer; what comes over real sockets of this loop comes before that. Work
+for threads is carried out at once, so that time never runs while a file is written. The product is unchanged: it sleeps
+and times out through asyncio as always.
 """
 
 import asyncio

@@ -224,6 +224,7 @@ class OpenAIConsultant:
     def _opened(self) -> "AsyncOpenAI":
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
+        hooks: dict[str, list[Callable[..., Any]]] = {"request": [_without_cookie], "response": [_bound]}
         if self._client is None:
             self._client = AsyncOpenAI(
                 api_key=self._key or "none",
@@ -231,7 +232,7 @@ class OpenAIConsultant:
                 max_retries=0,
                 timeout=self._deadline_s,
                 default_headers={"Accept-Encoding": "identity"},
-                http_client=DefaultAsyncHttpxClient(follow_redirects=False, event_hooks={"response": [_bound]}),
+                http_client=DefaultAsyncHttpxClient(follow_redirects=False, event_hooks=hooks),
             )
         return self._client
 
@@ -329,6 +330,11 @@ def _usage_of(completion: object) -> Usage | None:
     told = [getattr(usage, name, None) for name in ("prompt_tokens", "completion_tokens")]
     counts = [one for one in told if isinstance(one, int) and not isinstance(one, bool)]
     return Usage(tokens_in=counts[0], tokens_out=counts[1]) if len(counts) == 2 else None
+
+
+async def _without_cookie(request: Any) -> None:
+    """An endpoint has no business knowing a question by the one before."""
+    request.headers.pop("cookie", None)
 
 
 async def _bound(response: Any) -> None:
