@@ -118,7 +118,7 @@ def prepare_state(state: Path) -> Path:
     state = state.absolute()
     make_directory(state, 0o755)
     make_directory(state / "run", 0o711)
-    for name in ("journal", "official", "mechanic", "undo", "process"):
+    for name in ("journal", "official", "mechanic", "undo", "process", "model"):
         make_directory(state / name, 0o700)
     return state
 

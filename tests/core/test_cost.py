@@ -1,4 +1,4 @@
-"""What asking costs is whole, rounded up, bounded before it is spent, and never taken on the word of an endpoint alone."""
+"""What asking costs is whole, rounded up, bounded before it is spent, and not what an endpoint likes to tell."""
 
 import pytest
 

@@ -152,41 +152,6 @@ def test_a_disagreement_on_what_is_risky_asks_a_person(tmp_path: Path) -> None:
     run(test())
 
 
-def test_the_budget_of_an_incident_is_kept_and_the_rules_go_on(tmp_path: Path) -> None:
-    async def test() -> None:
-        model = FakeConsultant(says(opinion()))
-        house = house_with(tmp_path, model, model_tokens_per_incident_max=100)
-        house.flag()
-        async with house.running():
-            await house.healed()
-        assert model.asked == []
-        assert "over budget" in advice(house).failure
-        assert house.effects() == ["removeFile"]
-
-    run(test())
-
-
-def test_the_budget_of_a_day_is_counted_over_restarts(tmp_path: Path) -> None:
-    async def test() -> None:
-        model = FakeConsultant(says(opinion()), usage=None)
-        house = house_with(tmp_path, model, model_tokens_per_day_max=3_000)
-        for _ in range(2):
-            house.flag()
-            async with house.running():
-                await house.until(lambda: house.incidents() and house.incident.open)
-                await house.until(lambda: not house.incident.open)
-        assert len(model.asked) == 1
-        assert "tokens in 24 hours" in advice(house).failure
-        await house.passes(25 * 3600)
-        house.flag()
-        async with house.running():
-            await house.healed(3)
-        assert len(model.asked) == 2
-        assert house.effects() == ["removeFile"] * 3
-
-    run(test())
-
-
 def test_a_question_that_a_crash_left_open_is_asked_again_and_both_are_counted(tmp_path: Path) -> None:
     async def test() -> None:
         model = FakeConsultant(says(opinion()))

@@ -21,7 +21,10 @@ DIGEST_CHARS = 16
 
 _INCIDENT = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,126}[a-z0-9])?")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_NAME = re.compile(rf"{_INCIDENT.pattern}\.[0-9a-f]{{{DIGEST_CHARS}}}\.json")
+_NAME = re.compile(
+    rf"{_INCIDENT.pattern}\.[0-9a-f]{{{DIGEST_CHARS}}}\.json|\.{_INCIDENT.pattern}\.[0-9a-f]+\.json\.partial"
+)
+"""Our own files, and what a crash leaves of one."""
 
 
 def transcript_path(directory: Path, incident: str, prompt_digest: str) -> Path:

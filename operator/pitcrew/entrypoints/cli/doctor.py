@@ -118,7 +118,7 @@ def _state_directory(settings: Settings) -> Iterator[Guard]:
 
 def _private_directories(settings: Settings) -> Iterator[Guard]:
     name = "private directories"
-    found = [settings.state / part for part in ("journal", "official", "mechanic", "undo", "process")]
+    found = [settings.state / part for part in ("journal", "official", "mechanic", "undo", "process", "model")]
     there = [path for path in found if path.is_dir()]
     open_ones = [str(path) for path in there if path.stat().st_mode & 0o077]
     if open_ones:
