@@ -367,7 +367,7 @@ def advised() -> Story:
     refused = "over budget: 3310 + 7100 of 9000 tokens in this incident"
     nothing = Advised(
         model="small-1",
-        prompt_digest="cd" * 32,
+        prompt_digest="",
         evidence_digest="ef" * 32,
         opinion=None,
         failure=refused,
@@ -375,7 +375,6 @@ def advised() -> Story:
         late=True,
         agrees=None,
         note=f"no second opinion: {refused}",
-        unkept="the disk is full",
     )
     story.happens(asked).happens(answered, after_ms=4_200).plans().acts().happens(nothing)
     story.happens(replace(asked, prompt_digest="12" * 32, evidence_digest="34" * 32))

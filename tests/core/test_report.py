@@ -6,6 +6,7 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -67,6 +68,12 @@ def test_what_models_were_asked_is_data_for_tools_and_holds_no_control_character
     assert first["transcript"][0]["trouble"] == "no evidence; no runbook"
     assert (first["leftOut"], first["microdollars"]) == (["E7 (Log)", "E8 (Log)"], 591)
     assert (second["transcript"], second["why"]) == (None, GONE)
+
+
+def test_a_transcript_that_could_not_be_kept_is_told_with_its_reason() -> None:
+    story = incidents.advised().now
+    full = replace(story, advice=(replace(story.advice[0], unkept="the disk is full"),))
+    assert "its transcript is not whole: the disk is full\n" in section_text(asked(full, [GONE]))
 
 
 def test_an_incident_without_a_model_says_that_none_was_asked() -> None:

@@ -244,6 +244,29 @@ async def _once_more(house: House) -> None:
         await house.healed(count)
 
 
+def test_a_question_that_a_crash_cut_off_stays_paid_for_where_the_budget_has_no_room_for_another(
+    tmp_path: Path,
+) -> None:
+    room = one_turn()
+
+    async def test() -> None:
+        model = FakeConsultant(says(GOOD))
+        house = house_with(tmp_path, model, manifest(policy=LOW), model_tokens_per_incident_max=room)
+        house.journal.after["ModelAsked"] = house.freezes
+        house.flag()
+        async with house.crashing():
+            await house.until(lambda: "ModelAsked" in house.story())
+        async with house.running():
+            await house.healed()
+        assert model.asked == []
+        cut_off, refused = house.incident.advice
+        assert cut_off.answered_at is None
+        assert "over budget" in refused.failure
+        assert house.incident.cost.tokens == cut_off.tokens > room / 2
+
+    run(test())
+
+
 def test_two_services_that_ask_at_once_do_not_spend_the_same_budget(tmp_path: Path) -> None:
     room = one_turn()
 

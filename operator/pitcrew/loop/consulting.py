@@ -20,7 +20,8 @@ from pitcrew.settings import Settings
 
 
 async def consult(desk: Desk) -> Event | None:
-    """Ask about the evidence as it is now; that it is asked is durable first. What cannot be asked is an answer."""
+    """Ask about the evidence as it is now; that it is asked is durable first. What cannot be asked is an answer too, to
+    no prompt, so that it settles the cost of none."""
     consultant, incident = desk.crew.consultant, desk.case
     assert consultant is not None
     asked, bound = evidence_digest(incident.evidence), desk.crew.settings.model_answer_tokens_max
@@ -33,7 +34,7 @@ async def consult(desk: Desk) -> Event | None:
         if _over_budget(desk, inquiry.reserve):
             inquiry = _inquiry(desk, question, twice=False)
         if refused := _over_budget(desk, inquiry.reserve):
-            return _advised(desk, question.digest, asked, Said(failure=refused))
+            return _advised(desk, "", asked, Said(failure=refused))
         reserved = price(desk.crew.settings).of(inquiry.reserve)
         await desk.record(
             ModelAsked(
