@@ -125,7 +125,7 @@ def test_a_silent_or_dripping_endpoint_is_cut_off_at_the_deadline(name: str, wit
             await server.gone.wait()
             await model.close()
 
-    run(test())
+    virtual.run(test())
 
 
 @pytest.mark.parametrize(("behave", "told"), [(one.behave, one.told) for one in UNREADABLE.values()], ids=UNREADABLE)
@@ -205,6 +205,44 @@ def test_an_endpoint_that_takes_a_way_and_answers_otherwise_is_asked_in_the_next
                 await model.ask(QUESTION)
             await model.close()
         assert [one.way for one in server.asked] == ["json_schema", "json_object", "text", "text"]
+
+    run(test())
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_trouble_of_the_server_is_not_taken_for_a_word_against_a_way_that_has_worked(status: int) -> None:
+    trouble: list[int] = []
+
+    async def behave(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        await answers(completion("{}"), status=trouble.pop() if trouble else 200)(asked, writer)
+
+    async def test() -> None:
+        async with serving(behave) as server:
+            model = consultant(server.url)
+            await model.ask(QUESTION)
+            trouble.append(status)
+            await _fails(model)
+            await model.ask(QUESTION)
+            await model.close()
+        assert [one.way for one in server.asked] == ["json_schema"] * 3
+
+    run(test())
+
+
+def test_a_way_that_an_endpoint_does_not_take_any_more_is_given_up() -> None:
+    async def test() -> None:
+        behave: list[Behaviour] = [only("json_object")]
+
+        async def changes(asked: Asked, writer: asyncio.StreamWriter) -> None:
+            await behave[0](asked, writer)
+
+        async with serving(changes) as server:
+            model = consultant(server.url)
+            await model.ask(QUESTION)
+            behave[0] = only("text")
+            await _fails(model)
+            assert (await model.ask(QUESTION)).way == "text"
+            await model.close()
 
     run(test())
 

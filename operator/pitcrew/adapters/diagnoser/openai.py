@@ -80,7 +80,8 @@ class OpenAIConsultant:
         self._deadline_s = deadline_s
         self._breaker = Breaker(failures_max=failures_max, open_s=rest_s, monotonic=monotonic)
         self._client: AsyncOpenAI | None = None
-        self._way: Way | None = None
+        self._way = Way.SCHEMA
+        self._proved: Way | None = None
         self._limit = "max_tokens"
         self._plain_temperature = True
 
@@ -153,25 +154,36 @@ class OpenAIConsultant:
         return " ".join(clean(text, 200).split()) or type(error).__name__
 
     async def _asked(self, question: Question, ends_at: float) -> Answer:
-        """In the way that the question names, or that worked last, or from the strictest down."""
+        """In the way that the question names, or from that which is known to work, or from the strictest down."""
         from openai import APIStatusError
 
         if question.way in list(Way):
             return await self._patiently(question, Way(question.way), ends_at)
-        ways = list(Way)
-        if self._way is not None:
-            ways = ways[ways.index(self._way) :]
+        ways = list(Way)[list(Way).index(self._way) :]
         for way in ways:
             try:
                 answer = await self._patiently(question, way, ends_at)
             except APIStatusError as error:
-                if way is ways[-1] or error.status_code not in _NOT_THIS_WAY:
-                    self._way = None
+                if not self._turned_down(way, error.status_code):
+                    raise
+                if way is ways[-1]:
+                    self._way = Way.SCHEMA
                     raise
                 continue
-            self._way = _next(way) if way is not Way.TEXT and not answer.text.rstrip().endswith("}") else way
+            self._learn(way, answer.text)
             return answer
         raise Unavailable("no way of asking is left")
+
+    def _turned_down(self, way: Way, status: int) -> bool:
+        """Whether a status speaks against a way of asking: not once it has worked and the server is in trouble."""
+        proved, self._proved = self._proved, None if status >= 500 else self._proved
+        return status in _NOT_THIS_WAY and not (way is proved and status >= 500)
+
+    def _learn(self, way: Way, text: str) -> None:
+        """Begin with this way from now on; with the one below where the answer is not what the way enforces."""
+        enforced = text.rstrip().endswith("}")
+        self._way = way if enforced or way is Way.TEXT else _next(way)
+        self._proved = way if enforced else None
 
     async def _patiently(self, question: Question, way: Way, ends_at: float) -> Answer:
         """Once more after the wait that a busy endpoint asked for, where that is short; never a second time."""
