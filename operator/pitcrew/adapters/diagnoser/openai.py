@@ -164,7 +164,7 @@ class OpenAIConsultant:
             try:
                 answer = await self._patiently(question, way, ends_at)
             except APIStatusError as error:
-                if not self._turned_down(way, error.status_code):
+                if not self._take_refusal(way, error.status_code):
                     raise
                 if way is ways[-1]:
                     self._way = Way.SCHEMA
@@ -174,8 +174,9 @@ class OpenAIConsultant:
             return answer
         raise Unavailable("no way of asking is left")
 
-    def _turned_down(self, way: Way, status: int) -> bool:
-        """Whether a status speaks against a way of asking: not once it has worked and the server is in trouble."""
+    def _take_refusal(self, way: Way, status: int) -> bool:
+        """Note how a way was answered, and whether that speaks against the way: once it has worked, trouble of the
+        server does not."""
         proved, self._proved = self._proved, None if status >= 500 else self._proved
         return status in _NOT_THIS_WAY and not (way is proved and status >= 500)
 
