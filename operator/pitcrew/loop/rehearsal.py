@@ -25,11 +25,11 @@ from pitcrew.core.step import Diagnose, GatherEvidence, Judge, MakePlan, Step, n
 from pitcrew.core.storm import Sky
 from pitcrew.loop.crew import Crew
 from pitcrew.loop.desk import PAST_MAX, Desk
+from pitcrew.loop.expenses import Expenses
 from pitcrew.loop.fleet import remember
 from pitcrew.loop.perform import perform
 from pitcrew.loop.seeing import see
 from pitcrew.loop.situation import situation_at
-from pitcrew.loop.tokens import Tokens
 from pitcrew.ports import Clock, ExecAnswer, HttpProber, Official, RunbookSource, Runtime
 from pitcrew.settings import Settings
 
@@ -150,7 +150,7 @@ def _crew(eyes: Eyes) -> Crew:
         runbooks=eyes.runbooks,
         standing=eyes.standing,
         sky=Sky(),
-        tokens=Tokens(),
+        expenses=Expenses(),
         halted=lambda: "",
     )
 

@@ -156,11 +156,18 @@ def incidents(name: Name = None, state: State = STATE, output: Format = Output.T
 
 
 @app.command()
-def why(incident: IncidentId, state: State = STATE, output: Format = Output.TABLE) -> None:
+def why(
+    incident: IncidentId,
+    prompt: Annotated[
+        bool, typer.Option("--prompt", help="Show what models were sent and answered, word for word, and its cost.")
+    ] = False,
+    state: State = STATE,
+    output: Format = Output.TABLE,
+) -> None:
     """Show why PitCrew did what it did: evidence, diagnosis, runbook, risk, rules, permit, effect, verification."""
-    from pitcrew.entrypoints.cli.history import show_why
+    from pitcrew.entrypoints.cli.history import show_prompts, show_why
 
-    show_why(_there(state), incident, output)
+    (show_prompts if prompt else show_why)(_there(state), incident, output)
 
 
 @app.command()
