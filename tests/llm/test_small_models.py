@@ -1,0 +1,126 @@
+"""Real small models, served on this machine and asked by the production client. They are often wrong, and harm nothing.
+
+Each is asked at most five times in this file: an answer takes ten to twenty seconds on two cores, and more on a busy
+machine.
+"""
+
+import asyncio
+import json
+import os
+import pwd
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from pitcrew.adapters.diagnoser.openai import OpenAIConsultant
+from pitcrew.core.errors import Unavailable
+from pitcrew.core.opinion import Opinion, parse_answer
+from tests.core.incidents import Story, healed, hostile
+from tests.core.test_prompt import question
+from tests.scenarios.operator import Operator, last_number
+from tests.scenarios.stage import ProcessStage
+from tests.waiting import eventually
+from tools.llm_local import MODELS, exports, serving
+
+pytestmark = [pytest.mark.llm, pytest.mark.slow]
+DEADLINE_S = 300
+"""Seconds that an answer may take here; far above what it takes, since the machine may be busy."""
+HASTY_S = 0.2
+STORIES: dict[str, Callable[[], Story]] = {"healed": healed, "hostile": hostile}
+ME = pwd.getpwuid(os.geteuid()).pw_name
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def served(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
+    """A model by name, and the base URL at which it answers."""
+    with serving(request.param) as url:
+        yield request.param, url
+
+
+def consultant(served: tuple[str, str], deadline_s: float) -> OpenAIConsultant:
+    name, url = served
+    return OpenAIConsultant(model=name, api_key="none", base_url=url, deadline_s=deadline_s, monotonic=time.monotonic)
+
+
+@pytest.mark.parametrize("story", STORIES.values(), ids=STORIES.keys())
+def test_what_a_small_model_answers_is_an_opinion_or_refused_with_a_reason(
+    story: Callable[[], Story], served: tuple[str, str]
+) -> None:
+    asked = question(story())
+
+    async def test() -> None:
+        model = consultant(served, DEADLINE_S)
+        answer = await model.ask(asked)
+        await model.close()
+        assert answer.way == "json_object"
+        assert answer.tokens
+        assert answer.tokens <= asked.tokens_reserved
+        found = parse_answer(answer.text, asked.vocabulary)
+        assert isinstance(found, Opinion) or found.reason
+
+    asyncio.run(asyncio.wait_for(test(), DEADLINE_S + 30))
+
+
+@pytest.fixture
+def stage() -> Iterator[ProcessStage]:
+    made = ProcessStage()
+    made.declare()
+    yield made
+    made.close()
+
+
+def operator_beside(stage: ProcessStage, served: tuple[str, str]) -> Operator:
+    """Running, with this model for second opinions and patience for it."""
+    patient = {"PITCREW_MODEL_PATIENCE_S": "120", "PITCREW_MODEL_DEADLINE_S": str(DEADLINE_S)}
+    environ = {**exports(*served), **patient, "PITCREW_OWN_USER_MAY_APPROVE": "true"}
+    environ["PITCREW_LOCK_DIR"] = str(stage.root / "locks")
+    operator = Operator(state=stage.root / "state", manifests=stage.manifests, environ=environ)
+    stage.operators.append(operator)
+    return operator.start()
+
+
+def hold_for_a_person(stage: ProcessStage, operator: Operator) -> None:
+    """Have each act wait for a person, so that the incident lasts until the model has answered."""
+    stage.declare(policy={"autoUpTo": "None", "approvers": {"users": [ME]}})
+    operator.wait_for(lambda _: "declaration changed" in operator.log, "the edit to be read")
+
+
+def opinions(operator: Operator, incident: str) -> list[dict[str, Any]]:
+    """The models' answers so far, as `pitcrew why` tells them."""
+    told = json.loads(operator.pitcrew("why", incident, "-o", "json").stdout)
+    return [one for one in told.get("advice", []) if one["answered"]]
+
+
+def test_an_incident_is_healed_as_the_rules_have_it_and_the_record_shows_what_the_model_said(
+    served: tuple[str, str], stage: ProcessStage
+) -> None:
+    operator = operator_beside(stage, served)
+    before = last_number(operator.wait_until_quiet())
+    hold_for_a_person(stage, operator)
+    stage.chaos("break", "flag")
+    incident = str(operator.wait_until_open(after=before)["incident"]["id"])
+    first = eventually(lambda: opinions(operator, incident), timeout_s=DEADLINE_S + 30, what="the model's answer")[0]
+    assert first["model"] == served[0]
+    assert first["tokens"] > 0
+    assert first["cause"] or first["failure"]
+    assert f"model {served[0]}: " in operator.why(incident)
+
+    operator.wait_for(lambda seen: seen["incident"]["phase"] == "AwaitingApproval", "the question to a person")
+    approved = operator.pitcrew("approve", incident, "--reason", "it removes the flag file, as the rules have it")
+    assert approved.returncode == 0, approved.stderr
+    operator.wait_until_healed(after=before)
+    told = json.loads(operator.pitcrew("why", incident, "-o", "json").stdout)
+    assert [one["action"]["name"] for one in told["attempts"]] == ["removeFile"]
+    assert stage.acts() == ["start", "remove"]
+
+
+def test_a_small_model_that_thinks_too_long_is_cut_off_at_the_deadline(served: tuple[str, str]) -> None:
+    async def test() -> None:
+        model = consultant(served, HASTY_S)
+        with pytest.raises(Unavailable, match="no whole answer within"):
+            await model.ask(question(healed()))
+        await model.close()
+
+    asyncio.run(asyncio.wait_for(test(), DEADLINE_S))
