@@ -32,8 +32,8 @@ COME_UP_S = 120
 """Seconds until a model answers; loading one takes two, and the machine may be busy."""
 END_S = 5
 """Seconds that it has to end by itself; it does not while it computes an answer."""
-
-
+LAUNCHED = ("setpriv", "--pdeathsig", "KILL", "nice", "-n", "10")
+"""It ends with whoever started it, however that ends; and what PitCrew looks after comes first on a busy machine."""
 UNHURRIED = {"PITCREW_MODEL_PATIENCE_S": "90", "PITCREW_MODEL_DEADLINE_S": "110"}
 """Settings with which a small model's answer comes in time: seconds that planning waits, and the call may take."""
 
@@ -83,10 +83,11 @@ def _command(model: str, port: int) -> list[str]:
         "n_ctx": str(CONTEXT_TOKENS),
         "n_threads": str(THREADS),
         "n_threads_batch": str(THREADS),
+        # Else the server works out, for every token of the question, what might have followed it.
+        "logits_all": "false",
     }
     words = [word for name, value in options.items() for word in (f"--{name}", value)]
-    # What PitCrew looks after, and PitCrew itself, come first on a busy machine.
-    return ["nice", "-n", "10", str(VENV / "bin" / "python"), "-m", "llama_cpp.server", *words]
+    return [*LAUNCHED, str(VENV / "bin" / "python"), "-m", "llama_cpp.server", *words]
 
 
 def _free_port() -> int:

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Makes .venv-llm, which serves small models on this machine: `make llm-venv`. Its models lie in .venv-llm/models.
 #
-# llama-cpp-python comes as source and is compiled, with this processor's own instructions. The wheel is kept outside the
-# checkout, below a name that says what it was built for, so that the next checkout on this machine is ready at once.
+# llama-cpp-python comes as source and is compiled. The wheel is kept outside the checkout, below a name that says what it
+# was built for, so that the next checkout on this machine is ready at once.
 #
 #   PYTHON=python3.12            the interpreter it is made with (default python3)
 #   PITCREW_WHEELS=DIRECTORY     where built wheels are kept (default ~/.cache/pitcrew/wheels)
@@ -13,22 +13,23 @@ PYTHON=${PYTHON:-python3}
 VENV=.venv-llm
 LOCK=requirements-llm.lock
 PACKAGE=llama-cpp-python
-# No vision, which no model here has, and threads of its own: nothing is then needed but the C++ library.
-export CMAKE_ARGS="-DLLAVA_BUILD=OFF -DGGML_OPENMP=OFF"
+# No vision, which no model here has; threads of its own, so that nothing is needed but the C++ library. Not tuned to this
+# processor: virtual machines name instructions (AMX) that they then refuse, and the server dies of that.
+export CMAKE_ARGS="-DLLAVA_BUILD=OFF -DGGML_OPENMP=OFF -DGGML_NATIVE=OFF"
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 
 say() { printf 'llm-venv: %s\n' "$*"; }
 fail() { printf 'llm-venv: %s\n' "$*" >&2; exit 1; }
 pinned() { sed -n "s/^$PACKAGE==//p" "$LOCK"; }
 
-# A wheel is good for the version, the interpreter, the processor and the flags it was built with.
 built_for() {
-    local processor
-    processor=$({ uname -m; grep -m1 -E '^(flags|Features)' /proc/cpuinfo; echo "$CMAKE_ARGS"; } | sha256sum | cut -c1-12)
-    printf '%s-%s-%s' "$(pinned)" "$("$PYTHON" -c 'import sys; print(sys.implementation.cache_tag)')" "$processor"
+    local flags python
+    flags=$(echo "$CMAKE_ARGS" | sha256sum | cut -c1-8)
+    python=$("$PYTHON" -c 'import sys; print(sys.implementation.cache_tag)')
+    echo "$PACKAGE-$(pinned)-$python-$(uname -m)-$flags"
 }
 
-# Told by what it leaves: a build that was stopped leaves nothing in the place where wheels are looked for.
+# A build that was stopped leaves nothing in the place where wheels are looked for.
 build_wheel() {
     command -v c++ >/dev/null || fail "there is no C++ compiler; on Debian: apt-get install g++"
     say "compiling $PACKAGE $(pinned) (once on this machine; about five minutes on two cores)"
@@ -62,6 +63,7 @@ PYTHON
 "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null ||
     fail "$PYTHON cannot make virtual environments; on Debian: apt-get install python3-venv"
 WHEELS=${PITCREW_WHEELS:-${XDG_CACHE_HOME:-$HOME/.cache}/pitcrew/wheels}/$(built_for)
+rm -f "$VENV/.ready"
 "$PYTHON" -m venv "$VENV"
 if compgen -G "$WHEELS/*.whl" >/dev/null; then
     say "using the wheel in $WHEELS"
