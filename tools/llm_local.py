@@ -27,7 +27,9 @@ MODELS = ("gemma3-270m", "smollm2")
 """The models that `tools/llm_venv.sh` lays out, the default first."""
 CONTEXT_TOKENS = 4096
 """Tokens of question and answer together; a question has at most 3,000 or so."""
-THREADS = 2
+THREADS_READING, THREADS_ANSWERING = 2, 1
+"""Threads wait for each other at each step, by turning in circles: on a busy machine two take ten times as long to answer
+as one."""
 COME_UP_S = 120
 """Seconds until a model answers; loading one takes two, and the machine may be busy."""
 END_S = 5
@@ -81,8 +83,8 @@ def _command(model: str, port: int) -> list[str]:
         "host": "127.0.0.1",
         "port": str(port),
         "n_ctx": str(CONTEXT_TOKENS),
-        "n_threads": str(THREADS),
-        "n_threads_batch": str(THREADS),
+        "n_threads": str(THREADS_ANSWERING),
+        "n_threads_batch": str(THREADS_READING),
         # Else the server works out, for every token of the question, what might have followed it.
         "logits_all": "false",
     }
