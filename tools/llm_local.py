@@ -28,8 +28,8 @@ MODELS = ("gemma3-270m", "smollm2")
 CONTEXT_TOKENS = 4096
 """Tokens of question and answer together; a question has at most 3,000 or so."""
 THREADS_READING, THREADS_ANSWERING = 2, 1
-"""Threads wait for each other at each step, by turning in circles: on a busy machine two take ten times as long to answer
-as one."""
+"""Threads wait for each other at each step, by turning in circles: on a busy machine two take several times as long to
+answer as one."""
 COME_UP_S = 120
 """Seconds until a model answers; loading one takes two, and the machine may be busy."""
 END_S = 5

@@ -19,7 +19,7 @@ from pitcrew.core.errors import Unavailable
 from pitcrew.core.opinion import Opinion, parse_answer
 from tests.core.incidents import Story, healed, hostile
 from tests.core.test_prompt import question
-from tests.scenarios.operator import Operator, last_number
+from tests.scenarios.operator import Operator
 from tests.scenarios.stage import ProcessStage
 from tests.waiting import eventually
 from tools.llm_local import MODELS, exports, serving
@@ -65,8 +65,9 @@ def test_what_a_small_model_answers_is_an_opinion_or_refused_with_a_reason(
 
 @pytest.fixture
 def stage() -> Iterator[ProcessStage]:
+    """A service that was never started, and whose start waits for a person: for longer than a model thinks."""
     made = ProcessStage()
-    made.declare()
+    made.declare(policy={"autoUpTo": "None", "approvers": {"users": [ME]}})
     yield made
     made.close()
 
@@ -81,12 +82,6 @@ def operator_beside(stage: ProcessStage, served: tuple[str, str]) -> Operator:
     return operator.start()
 
 
-def hold_for_a_person(stage: ProcessStage, operator: Operator) -> None:
-    """Have each act wait for a person, so that the incident lasts until the model has answered."""
-    stage.declare(policy={"autoUpTo": "None", "approvers": {"users": [ME]}})
-    operator.wait_for(lambda _: "declaration changed" in operator.log, "the edit to be read")
-
-
 def opinions(operator: Operator, incident: str) -> list[dict[str, Any]]:
     """The models' answers so far, as `pitcrew why` tells them."""
     told = json.loads(operator.pitcrew("why", incident, "-o", "json").stdout)
@@ -97,10 +92,7 @@ def test_an_incident_is_healed_as_the_rules_have_it_and_the_record_shows_what_th
     served: tuple[str, str], stage: ProcessStage
 ) -> None:
     operator = operator_beside(stage, served)
-    before = last_number(operator.wait_until_quiet())
-    hold_for_a_person(stage, operator)
-    stage.chaos("break", "flag")
-    incident = str(operator.wait_until_open(after=before)["incident"]["id"])
+    incident = str(operator.wait_until_open()["incident"]["id"])
     first = eventually(lambda: opinions(operator, incident), timeout_s=DEADLINE_S + 30, what="the model's answer")[0]
     assert first["model"] == served[0]
     assert first["tokens"] > 0
@@ -108,12 +100,14 @@ def test_an_incident_is_healed_as_the_rules_have_it_and_the_record_shows_what_th
     assert f"model {served[0]}: " in operator.why(incident)
 
     operator.wait_for(lambda seen: seen["incident"]["phase"] == "AwaitingApproval", "the question to a person")
-    approved = operator.pitcrew("approve", incident, "--reason", "it removes the flag file, as the rules have it")
+    approved = operator.pitcrew(
+        "approve", incident, "--reason", "it starts what was never started, as the rules have it"
+    )
     assert approved.returncode == 0, approved.stderr
-    operator.wait_until_healed(after=before)
+    operator.wait_until_healed()
     told = json.loads(operator.pitcrew("why", incident, "-o", "json").stdout)
-    assert [one["action"]["name"] for one in told["attempts"]] == ["removeFile"]
-    assert stage.acts() == ["start", "remove"]
+    assert [one["action"]["name"] for one in told["attempts"]] == ["start"]
+    assert stage.acts() == ["start"]
 
 
 def test_a_small_model_that_thinks_too_long_is_cut_off_at_the_deadline(served: tuple[str, str]) -> None:
