@@ -24,7 +24,7 @@ def recording(answer: str) -> Recording:
         date="2026-11-23",
         when="declared file exists",
         way="json_schema",
-        digest="",
+        turn=0,
         status=200,
         response=completion(answer, usage={"prompt_tokens": 800, "completion_tokens": 21}),
     )
