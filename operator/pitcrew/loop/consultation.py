@@ -50,6 +50,11 @@ class Consultation:
         task.add_done_callback(lambda _: self._nudge())
         self._open = Open(incident=incident, evidence_digest=evidence, question=question, task=task)
 
+    async def answered(self) -> None:
+        """Wait until the question under way, if any, has its answer."""
+        if self._open is not None:
+            await asyncio.wait({self._open.task})
+
     async def heard(self, incident: str) -> tuple[Open, Said] | None:
         """The answer that came for this incident, until it is settled. A question of another incident is given up."""
         found = self._open
