@@ -31,7 +31,7 @@ BUILD_TIMEOUT_S = 300
 REASON_CHARS_MAX = 160
 skipped_key = pytest.StashKey[Counter[str]]()
 lines_key = pytest.StashKey[list[str]]()
-"""What workers of pytest-xdist want printed at the end, from `workeroutput["lines"]`."""
+"""What tests want printed at the end; workers of pytest-xdist hand theirs over in `workeroutput["lines"]`."""
 
 # Machines differ in speed, so no example fails for being slow; a failure prints what repeats it.
 hypothesis.settings.register_profile("pitcrew", deadline=None, print_blob=True)
@@ -122,6 +122,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if output is not None:
         counts: Counter[str] = session.config.stash[skipped_key]
         output["skipped"] = dict(counts)
+        output.setdefault("lines", []).extend(session.config.stash[lines_key])
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -139,6 +140,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(f"{line} ({count} skipped)", yellow=True)
     for line in config.stash[lines_key]:
         terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def tell_at_end(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Have a line printed at the end of the session."""
+    return request.config.stash[lines_key].append
 
 
 @pytest.fixture(scope="session")

@@ -65,6 +65,23 @@ class Runtime(Protocol):
             TargetAbsent: the target is gone.
         """
 
+    async def stats(self, service: HealthyService, facts: RuntimeFacts) -> Sequence[str]:
+        """What a running target uses, a line each and at most a dozen: memory and its limit, processor, processes.
+
+        Raises:
+            Unavailable: the engine does not give it, or the target does not run.
+            TargetAbsent: the target is gone.
+        """
+
+    async def makeup(self, service: HealthyService, facts: RuntimeFacts) -> Sequence[str]:
+        """How the target was made, a line each and bounded: command, limits, mounts, names of its environment. No value
+        of the environment is among it; arguments are not redacted.
+
+        Raises:
+            Unavailable: the engine does not give it.
+            TargetAbsent: the target is gone.
+        """
+
     def events(self, service: HealthyService) -> Sequence[RuntimeEvent]:
         """What the runtime reported of the target lately, oldest first, bounded; hints, never the truth."""
 

@@ -81,6 +81,15 @@ class FakeRuntime:
             raise Unavailable(f"{service.key}: does not run")
         return [f"1 {'T' if now.suspended else 'S'} - workload"][:lines_max]
 
+    async def stats(self, service: HealthyService, facts: RuntimeFacts) -> Sequence[str]:
+        if not self.facts(self._engine.find(service), service).running:
+            raise Unavailable(f"{service.key}: does not run")
+        return ["memory 20 MiB of 64 MiB"]
+
+    async def makeup(self, service: HealthyService, facts: RuntimeFacts) -> Sequence[str]:
+        target = self._engine.find(service)
+        return [f"image {target.image}", *(f"environment {name}=(hidden)" for name in target.env_names)]
+
     def events(self, service: HealthyService) -> Sequence[RuntimeEvent]:
         target = self._engine.targets.get(name_of(service))
         return tuple(target.events[-64:]) if target else ()

@@ -160,6 +160,28 @@ class RuntimeContract:
         with pytest.raises((Unavailable, TargetAbsent)):
             await world.runtime.processes(service, facts, lines_max=8)
 
+    async def test_what_a_running_target_uses_is_told_in_lines(self, world: World) -> None:
+        service = await world.create("alpha")
+        used = await world.runtime.stats(service, await facts_of(world, service))
+        assert 1 <= len(used) <= 12
+        assert used[0].startswith("memory ")
+        assert all("\n" not in line for line in used)
+
+    async def test_a_target_that_ended_uses_nothing(self, world: World) -> None:
+        service = await world.create("alpha")
+        await world.kill(service)
+        with pytest.raises(Unavailable):
+            await world.runtime.stats(service, await facts_of(world, service))
+
+    async def test_how_a_target_was_made_is_told_also_when_it_ended(self, world: World) -> None:
+        service = await world.create("alpha")
+        running = await world.runtime.makeup(service, await facts_of(world, service))
+        await world.kill(service)
+        ended = await world.runtime.makeup(service, await facts_of(world, service))
+        assert running == ended
+        assert 1 <= len(ended) <= 100
+        assert all(len(line) <= 300 and line.isprintable() for line in ended)
+
     async def test_a_command_gives_its_exit_code_and_what_it_wrote(self, world: World) -> None:
         service = await world.create("alpha")
         facts = await facts_of(world, service)

@@ -246,6 +246,12 @@ class _OnlyLooks:
     async def processes(self, service: HealthyService, facts: RuntimeFacts, *, lines_max: int) -> Sequence[str]:
         return await self._runtime.processes(service, facts, lines_max=lines_max)
 
+    async def stats(self, service: HealthyService, facts: RuntimeFacts) -> Sequence[str]:
+        return await self._runtime.stats(service, facts)
+
+    async def makeup(self, service: HealthyService, facts: RuntimeFacts) -> Sequence[str]:
+        return await self._runtime.makeup(service, facts)
+
     def events(self, service: HealthyService) -> Sequence[RuntimeEvent]:
         return self._runtime.events(service)
 

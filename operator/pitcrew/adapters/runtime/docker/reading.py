@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from docker import errors
 
 from pitcrew.adapters.breaker import BreakerState
 from pitcrew.adapters.runtime.docker.commands import Commands
+from pitcrew.adapters.runtime.docker.describing import makeup, usage
 from pitcrew.adapters.runtime.docker.engine import CallFailed, Engine, Session, checked, explanation, url
 from pitcrew.adapters.runtime.docker.facts import facts_of
 from pitcrew.adapters.runtime.docker.frames import last_lines, split_frames, split_lines
@@ -25,6 +27,7 @@ from pitcrew.core.observation import Absent, Blind, LogLine, RuntimeEvent, Runti
 from pitcrew.core.resource import HealthyService, ServiceKey, TargetKind
 from pitcrew.ports import ExecAnswer
 
+T = TypeVar("T")
 _DETAIL_CHARS_MAX = 512
 _CHUNK_BYTES = 64 * 1024
 
@@ -79,25 +82,31 @@ class DockerRuntime:
         self, service: HealthyService, facts: RuntimeFacts, *, lines_max: int, bytes_max: int
     ) -> Sequence[LogLine]:
         """See `Runtime.logs`."""
-        try:
-            return await self._engine.call(
-                lambda session: _tail(session, facts.target_id, lines_max, bytes_max), about=service.key
-            )
-        except errors.NotFound as error:
-            raise TargetAbsent(f"{service.key}: {explanation(error)}") from error
-        except errors.APIError as error:
-            raise EngineUnavailable(f"{service.key}: the engine gives no log: {explanation(error)}") from error
+        work = lambda session: _tail(session, facts.target_id, lines_max, bytes_max)  # noqa: E731
+        return await self._read(service, work, "gives no log")
 
     async def processes(self, service: HealthyService, facts: RuntimeFacts, *, lines_max: int) -> Sequence[str]:
         """See `Runtime.processes`. The engine runs `ps` beside the container, so that a hung one can be listed too."""
+        work = lambda session: _processes(session, facts.target_id, lines_max)  # noqa: E731
+        return await self._read(service, work, "lists no processes")
+
+    async def stats(self, service: HealthyService, facts: RuntimeFacts) -> Sequence[str]:
+        """See `Runtime.stats`. One reading of the counters, since the engine needs a second for a rate."""
+        if not facts.running:
+            raise EngineUnavailable(f"{service.key}: does not run, so it uses nothing")
+        return await self._read(service, lambda session: _usage(session, facts.target_id), "gives no stats")
+
+    async def makeup(self, service: HealthyService, facts: RuntimeFacts) -> Sequence[str]:
+        """See `Runtime.makeup`."""
+        return await self._read(service, lambda session: makeup(inspect(session, facts.target_id)), "does not tell it")
+
+    async def _read(self, service: HealthyService, work: Callable[[Session], T], what: str) -> T:
         try:
-            return await self._engine.call(
-                lambda session: _processes(session, facts.target_id, lines_max), about=service.key
-            )
+            return await self._engine.call(work, about=service.key)
         except errors.NotFound as error:
             raise TargetAbsent(f"{service.key}: {explanation(error)}") from error
         except errors.APIError as error:
-            raise EngineUnavailable(f"{service.key}: the engine lists no processes: {explanation(error)}") from error
+            raise EngineUnavailable(f"{service.key}: the engine {what}: {explanation(error)}") from error
 
     def events(self, service: HealthyService) -> Sequence[RuntimeEvent]:
         """See `Runtime.events`."""
@@ -145,6 +154,10 @@ def _blind(reason: str, error: Exception) -> Blind:
 def _processes(session: Session, container_id: str, lines_max: int) -> list[str]:
     listed = session.client.top(container_id, ps_args="-eo pid,stat,wchan:24,comm")
     return [printable(" ".join(row), chars_max=_DETAIL_CHARS_MAX) for row in listed["Processes"][:lines_max]]
+
+
+def _usage(session: Session, container_id: str) -> Sequence[str]:
+    return usage(session.client.stats(container_id, stream=False, one_shot=True))
 
 
 def _tail(session: Session, container_id: str, lines_max: int, bytes_max: int) -> list[LogLine]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from pitcrew.adapters.runtime.process import inside, shim
 from pitcrew.adapters.runtime.process.commands import run_command
+from pitcrew.adapters.runtime.process.describing import makeup, usage
 from pitcrew.adapters.runtime.process.facts import read_events, read_facts
 from pitcrew.adapters.runtime.process.family import family
 from pitcrew.adapters.runtime.process.home import (
@@ -102,6 +103,20 @@ class ProcessRuntime:
             raise Unavailable(f"{service.key}: does not run, so it has no processes")
         found = await self._workers.call(service.key, self._look_timeout_s, family, main)
         return found[:lines_max]
+
+    async def stats(self, service: HealthyService, facts: RuntimeFacts) -> Sequence[str]:
+        """What the main process uses, as `/proc` has it."""
+        main = shim.living(facts.instance, shim.boot_id())
+        if main is None:
+            raise Unavailable(f"{service.key}: does not run, so it uses nothing")
+        return await self._workers.call(service.key, self._look_timeout_s, usage, main.pid)
+
+    async def makeup(self, service: HealthyService, facts: RuntimeFacts) -> Sequence[str]:
+        """How the process is declared."""
+        try:
+            return makeup(declared(service))
+        except InvalidInput as problem:
+            raise Unavailable(str(problem)) from problem
 
     def events(self, service: HealthyService) -> Sequence[RuntimeEvent]:
         """Starts and ends as the last look read them."""
