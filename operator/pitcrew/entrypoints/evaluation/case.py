@@ -182,6 +182,8 @@ class Case(_Part):
     logs: Annotated[tuple[RecordedLine, ...], Field(max_length=LINES_MAX)] = ()
     events: tuple[RecordedEvent, ...] = ()
     processes: tuple[str, ...] = ()
+    stats: tuple[str, ...] = ()
+    makeup: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     dependencies: tuple[RecordedDependency, ...] = ()
     former: tuple[FormerIncident, ...] = ()

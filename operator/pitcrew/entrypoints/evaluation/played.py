@@ -114,6 +114,12 @@ class PlayedRuntime:
         self._refuse_missing("processes")
         return self._case.processes[:lines_max]
 
+    async def stats(self, service: HealthyService, facts: RuntimeFacts) -> Sequence[str]:
+        return _told(self._case.stats)
+
+    async def makeup(self, service: HealthyService, facts: RuntimeFacts) -> Sequence[str]:
+        return _told(self._case.makeup)
+
     def events(self, service: HealthyService) -> Sequence[RuntimeEvent]:
         return tuple(
             RuntimeEvent(at=event.at, kind=event.kind, detail=event.detail, exit_code=event.exit_code)
@@ -155,6 +161,12 @@ class PlayedProber:
 
     async def connect(self, name: str, tcp: TcpSocket, *, address: str | None, timeout_s: float) -> ProbeResult:
         return self._results[name]
+
+
+def _told(lines: Sequence[str]) -> Sequence[str]:
+    if not lines:
+        raise Unavailable("not recorded")
+    return lines
 
 
 def sight_of(case: Case) -> Sight:
