@@ -17,6 +17,7 @@ CREW = {
     "Diagnosed": "Driver",
     "ModelAsked": "Driver",
     "Advised": "Driver",
+    "NotAsked": "Driver",
     "Planned": "Strategist",
     "NothingToTry": "Strategist",
     "Judged": "Official",

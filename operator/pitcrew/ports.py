@@ -17,7 +17,16 @@ from pitcrew.core.policy import Case, CompiledRule, Guardrails, Unread, Verdict
 from pitcrew.core.prompt import Question
 from pitcrew.core.proposal import Plan
 from pitcrew.core.record import Entry, Head, Instant, Record
-from pitcrew.core.resource import HealthyService, HttpGet, RemediationPolicy, Rule, ServiceKey, TargetKind, TcpSocket
+from pitcrew.core.resource import (
+    Egress,
+    HealthyService,
+    HttpGet,
+    RemediationPolicy,
+    Rule,
+    ServiceKey,
+    TargetKind,
+    TcpSocket,
+)
 from pitcrew.core.runbook import Runbook
 
 
@@ -283,8 +292,11 @@ class Consultant(Protocol):
 
     model: str
 
-    async def ask(self, question: Question) -> Answer:
+    async def ask(self, question: Question, egress: Egress) -> Answer:
         """Its answer, within the deadline it was built with, whatever its endpoint does; cancelled, it ends at once.
+
+        Nothing of the question goes farther than `egress`: under Local no connection is made but to this machine's
+        loopback, whatever a name resolves to, and under None none at all.
 
         Raises:
             ModelUnreachable: no request reached it, so nothing was spent.

@@ -11,11 +11,15 @@ import yaml
 
 from pitcrew.adapters.status.files import StatusFiles
 from pitcrew.adapters.status.text import read_status
+from pitcrew.core.asking import terms_for
 from pitcrew.core.conditions import Condition, Notice, ServiceStatus
 from pitcrew.core.deviation import Health
 from pitcrew.core.errors import InvalidInput
+from pitcrew.core.event import NotAsked
+from pitcrew.core.incident import Phase
+from pitcrew.core.policy import Guardrails
 from pitcrew.core.record import Head
-from pitcrew.core.resource import HealthyService
+from pitcrew.core.resource import HealthyService, RemediationPolicy
 from tests.core import incidents
 from tests.core.incidents import BEGIN, HOSTILE, PROBE_FAILS, facts, failing
 
@@ -211,3 +215,31 @@ def test_a_pipe_in_the_directory_does_not_hang_the_reader(tmp_path: Path) -> Non
     os.mkfifo(tmp_path / "pipe.yaml")
     with pytest.raises(InvalidInput, match="not a regular file"):
         read_status(tmp_path)
+
+
+def test_it_tells_on_which_terms_a_model_is_asked_and_what_came_of_it(tmp_path: Path) -> None:
+    policy = RemediationPolicy.model_validate(
+        {
+            "apiVersion": "pitcrew.dev/v1alpha1",
+            "kind": "RemediationPolicy",
+            "metadata": {"name": "eu"},
+            "spec": {"selector": {}, "diagnosis": {"mode": "Rules"}},
+        }
+    )
+    story = incidents.healed()
+    story.incident = replace(story.now, phase=Phase.DIAGNOSED)
+    reason = "diagnosis.mode of policy eu is Rules"
+    story.happens(NotAsked(reason=reason, evidence_digest="e" * 64))
+    terms = terms_for(incidents.service(), Guardrails(policies=(policy,)))
+    write(StatusFiles(tmp_path / "status"), status_of(incident=story.now, terms=terms))
+    status = read_one(tmp_path / "status")["status"]
+    assert status["diagnosis"] == {
+        "mode": "Rules",
+        "modeBy": "diagnosis.mode of policy eu",
+        "egress": "Any",
+        "egressBy": "spec.diagnosis.egress",
+        "unasked": reason,
+    }
+    assert status["incident"]["secondOpinion"] == f"nobody was asked: {reason}"  # type: ignore[index]
+    write(StatusFiles(tmp_path / "other"), status_of())
+    assert read_one(tmp_path / "other")["status"]["diagnosis"] is None

@@ -444,6 +444,20 @@ def test_doctor_tells_how_many_services_a_policy_binds(tmp_path: Path) -> None:
     assert guards("--state", state, "--manifests", path)[1]["guardrails"]["stand"] == "off"
 
 
+def test_doctor_tells_on_which_terms_a_model_is_asked(tmp_path: Path) -> None:
+    def models(path: Path) -> str:
+        environ = {"PITCREW_MODEL": "small", "OPENAI_BASE_URL": "http://127.0.0.1:8001/v1"}
+        done = pitcrew("doctor", "-o", "json", "--state", tmp_path / "state", "--manifests", path, **environ)
+        (guard,) = [one for one in json.loads(done.stdout)["items"] if one["guard"] == "models"]
+        return str(guard["seen"])
+
+    capped = POLICY.replace("autoUpTo: Low", "diagnosis: {egress: Local}")
+    usual = "default mode Consult, egress Any; "
+    assert models(manifest(tmp_path / "a", MANIFEST)).endswith(usual + "no policy caps it")
+    told = models(manifest(tmp_path / "b", f"{capped}---\n{MANIFEST}"))
+    assert told.endswith(usual + "policy platform mode -, egress Local (binds 1 of 1 services)")
+
+
 def guards(*arguments: object) -> tuple[int, dict[str, dict[str, str]]]:
     away = "unix:///nowhere/docker.sock"
     done = pitcrew("doctor", "-o", "json", *arguments, DOCKER_HOST=away)

@@ -29,6 +29,7 @@ from pitcrew.core.event import (
     Kept,
     Live,
     ModelAsked,
+    NotAsked,
     NothingToTry,
     Reconsidered,
     Reported,
@@ -87,9 +88,11 @@ ADVISED = Advised(
     agrees=True,
     note="both say so",
 )
+NOT_ASKED = NotAsked(reason="spec.diagnosis.mode is Rules", evidence_digest="e" * 64)
 EXTRA: tuple[Event, ...] = (
     ASKED,
     ADVISED,
+    NOT_ASKED,
     *(Judged(verdict=verdict(effect)) for effect in Effect),
     *(Checked(live=live, detail="as seen") for live in Live),
     *(Acted(seen=seen, detail="read off") for seen in Seen),
@@ -237,6 +240,16 @@ def test_tokens_set_aside_count_until_the_answer_says_what_it_cost() -> None:
     assert then(asked_twice, ADVISED).tokens == 900 + 700
     alone = then(STOOD_OPEN, replace(ADVISED, opinion=None, failure="over budget", tokens=0))
     assert [(one.failure, one.tokens) for one in alone.advice] == [("over budget", 0)]
+
+
+def test_that_nobody_was_asked_is_kept_beside_what_a_model_says_and_moves_nothing() -> None:
+    before = replace(STOOD, phase=Phase.DIAGNOSED)
+    after = advance(before, NOT_ASKED, at(7))
+    (kept,) = after.advice
+    assert (kept.model, kept.failure, kept.tokens) == ("", "nobody was asked: spec.diagnosis.mode is Rules", 0)
+    assert replace(after, advice=(), events=before.events) == before
+    (_, asked) = advance(advance(after, ASKED, at(8)), ADVISED, at(9)).advice
+    assert asked.opinion == OPINION
 
 
 def acting(**changes: object) -> Incident:

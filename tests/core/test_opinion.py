@@ -1,6 +1,7 @@
 """An answer is taken only where nothing about it is doubtful, and counts only where it is grounded."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -8,18 +9,24 @@ from hypothesis import strategies as st
 
 from pitcrew.adapters.runbooks.files import built_in
 from pitcrew.core.diagnosis import Cause, Diagnoser, Diagnosis
+from pitcrew.core.history import History
 from pitcrew.core.opinion import (
     ANSWER_BYTES_MAX,
     SUMMARY_BYTES_MAX,
     TRUST_MAX,
     Opinion,
     Unusable,
+    Weighed,
+    confirmed,
     leading,
     parse_answer,
     weigh,
 )
 from pitcrew.core.prompt import Vocabulary
+from pitcrew.core.resource import Level
+from pitcrew.core.risk import assess, cautious, doubt_of
 from tests.core.incidents import healed
+from tests.core.scene import declared
 
 WORDS = Vocabulary(causes=("Hang", "FlagFile", "Unknown"), runbooks=("hang", "flag-file"), evidence=("E1", "E2"))
 GOOD: dict[str, object] = {
@@ -160,3 +167,53 @@ def test_a_model_leads_only_where_no_rule_knows_and_then_with_little_trust() -> 
     loose = weigh(says(Cause.FLAG_FILE, "hang"), "", rules(Cause.UNKNOWN), built_in(), evidence)
     assert leading(rules(Cause.UNKNOWN), loose).cause is Cause.UNKNOWN
     assert leading(rules(Cause.UNKNOWN), None).cause is Cause.UNKNOWN
+
+
+IDS = [item.id for item in healed().now.evidence]
+LIES = st.builds(
+    Opinion,
+    cause=st.sampled_from(Cause),
+    runbook=st.sampled_from(["", *(runbook.head.id for runbook in built_in())]),
+    evidence=st.lists(st.sampled_from(IDS), min_size=1, unique=True).map(tuple),
+    confidence=st.integers(0, 100),
+    summary=st.just("a lie"),
+)
+
+
+@given(LIES, st.sampled_from(Level), st.integers(1, 6), st.integers(0, 6))
+def test_a_model_that_lies_widens_nothing_that_is_done_without_a_person(
+    lie: Opinion, criticality: Level, attempt: int, same_cause: int
+) -> None:
+    story = healed()
+    case, proposal = story.now, story.now.attempt.proposal
+    service = declared(criticality=str(criticality))
+    weighed = weigh(lie, "", case.diagnoses, built_in(), case.evidence)
+    lead = leading(case.diagnoses, weighed)
+    alone, beside = (
+        assess(service, proposal, lead, criticality, History(same_cause=same_cause), story.seen, attempt, second)
+        for second in (None, weighed)
+    )
+    assert lead == case.diagnoses[0]
+    assert beside.level.rank >= alone.level.rank
+    assert cautious(beside).score >= alone.score
+    assert all(factor.points >= 0 for factor in cautious(beside).factors)
+    assert (confirmed(lead, weighed).cause, confirmed(lead, weighed).by) == (lead.cause, lead.by)
+    assert doubt_of(proposal, lead, alone, None) in ("", doubt_of(proposal, lead, beside, weighed))
+
+
+CONFIRMED = {
+    "it agrees": (True, 90, 95),
+    "it agrees with what is near certain": (True, 97, 100),
+    "it differs": (False, 90, 75),
+    "it differs on what is hardly known": (False, 10, 0),
+    "it has no weight": (None, 90, 90),
+}
+
+
+@pytest.mark.parametrize(("agrees", "before", "after"), CONFIRMED.values(), ids=CONFIRMED.keys())
+def test_agreement_lifts_the_confidence_a_little_and_contradiction_lowers_it_more(
+    agrees: bool | None, before: int, after: int
+) -> None:
+    lead = replace(rules(Cause.HANG)[0], confidence=before)
+    assert confirmed(lead, Weighed(agrees=agrees, reason="")) == replace(lead, confidence=after)
+    assert confirmed(lead, None) == lead

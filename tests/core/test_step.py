@@ -75,6 +75,7 @@ from pitcrew.core.step import (
     Judge,
     JudgeAgain,
     Keep,
+    LeaveUnasked,
     LookBack,
     LookBackUndo,
     MakePlan,
@@ -256,7 +257,7 @@ class World:
                 return EvidenceGathered(evidence=evidence, deviations=(PROBE_FAILS,))
             case Diagnose():
                 return Diagnosed(diagnoses=diagnose(self.case.evidence))
-            case Consult():
+            case Consult() | LeaveUnasked():
                 raise AssertionError("no model is configured here")
             case MakePlan():
                 return self.plan()

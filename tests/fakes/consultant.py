@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 
 from pitcrew.core.prompt import Question
+from pitcrew.core.resource import Egress
 from pitcrew.ports import Answer
 
 Says = Callable[[Question], str | Exception]
@@ -34,11 +35,13 @@ class FakeConsultant:
         self.delay_s = delay_s
         self.tokens = tokens
         self.asked: list[Question] = []
+        self.under: list[Egress] = []
         self.given_up = 0
 
-    async def ask(self, question: Question) -> Answer:
+    async def ask(self, question: Question, egress: Egress) -> Answer:
         """See `pitcrew.ports.Consultant`."""
         self.asked.append(question)
+        self.under.append(egress)
         try:
             await asyncio.sleep(self.delay_s)
         except asyncio.CancelledError:

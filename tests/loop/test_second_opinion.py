@@ -12,7 +12,8 @@ from pitcrew.core.incident import Advice, Phase
 from pitcrew.core.observation import LogLine, RuntimeFacts
 from pitcrew.core.policy import Effect
 from pitcrew.core.prompt import Question
-from pitcrew.core.resource import HealthyService
+from pitcrew.core.report import section_text, why
+from pitcrew.core.resource import Egress, HealthyService
 from pitcrew.settings import Settings
 from tests.fakes.consultant import FakeConsultant, Says, opinion
 from tests.fakes.runtime import FakeRuntime
@@ -21,6 +22,11 @@ from tests.loop.virtual import run
 
 LOW = {"autoUpTo": "Low", "approveUpTo": "High"}
 FOR_EVER_S = 1_000_000
+
+
+def risky(name: str = "victim") -> HealthyService:
+    """A service for which planning waits for the model: removing its flag is a Medium risk."""
+    return manifest(name, criticality="High", policy={"autoUpTo": "High"})
 
 
 def house_with(tmp_path: Path, consultant: FakeConsultant, *services: HealthyService, **settings: object) -> House:
@@ -41,7 +47,7 @@ def advice(house: House) -> Advice:
 def test_a_model_that_agrees_is_asked_once_and_stands_beside_the_rules(tmp_path: Path) -> None:
     async def test() -> None:
         model = FakeConsultant(says(opinion()))
-        house = house_with(tmp_path, model, manifest(policy=LOW))
+        house = house_with(tmp_path, model, risky())
         house.flag()
         async with house.running():
             await house.healed()
@@ -53,6 +59,8 @@ def test_a_model_that_agrees_is_asked_once_and_stands_beside_the_rules(tmp_path:
         assert house.incident.attempt.leading.by is Diagnoser.RULES  # type: ignore[union-attr]
         (factor,) = [one for one in house.incident.attempt.risk.factors if one.name == "second opinion"]
         assert factor.points <= 0
+        told = section_text(why(house.incident, house.records()))
+        assert "for FlagFile, 100 of 100 with all opinions weighed, by Rules" in told
         (report,) = house.reports.texts["victim-1"]
         assert "by Rules" in report
         assert "model fake\\-1: FlagFile, 90 of 100" in report
@@ -95,10 +103,16 @@ def test_no_model_changes_what_is_done(name: str, tmp_path: Path) -> None:
     run(test())
 
 
-def test_a_late_answer_is_recorded_and_the_plan_under_way_is_as_it_was(tmp_path: Path) -> None:
+LATE = {"after it was waited for": (risky(), 14), "where nothing waited for it": (manifest(policy=LOW), 5)}
+
+
+@pytest.mark.parametrize(("service", "delay_s"), LATE.values(), ids=LATE.keys())
+def test_a_late_answer_is_recorded_and_the_plan_under_way_is_as_it_was(
+    service: HealthyService, delay_s: int, tmp_path: Path
+) -> None:
     async def test() -> None:
-        model = FakeConsultant(says(opinion(cause="Hang", runbook="hang")), delay_s=14)
-        house = house_with(tmp_path, model, manifest(policy=LOW))
+        model = FakeConsultant(says(opinion(cause="Hang", runbook="hang")), delay_s=delay_s)
+        house = house_with(tmp_path, model, service)
         house.flag()
         async with house.running():
             await house.until(lambda: "Planned" in house.story())
@@ -111,7 +125,7 @@ def test_a_late_answer_is_recorded_and_the_plan_under_way_is_as_it_was(tmp_path:
         assert house.incident.attempt.plan.digest == digest
         assert house.incident.attempt.doubt == ""
         (factor,) = [one for one in house.incident.attempt.risk.factors if one.name == "second opinion"]
-        assert (factor.points, factor.evidence) == (0, "no second opinion: none came in time")
+        assert (factor.points, factor.evidence) == (0, "no second opinion: none came before the plan")
         assert house.effects() == ["removeFile"]
 
     run(test())
@@ -209,7 +223,7 @@ def test_a_question_that_a_crash_left_open_is_asked_again_and_both_are_counted(t
 def test_the_end_of_pitcrew_and_of_the_incident_give_a_question_up_at_once(tmp_path: Path) -> None:
     async def test() -> None:
         model = FakeConsultant(says(opinion()), delay_s=FOR_EVER_S)
-        house = house_with(tmp_path, model, model_patience_s=120)
+        house = house_with(tmp_path, model, risky(), model_patience_s=120)
         house.flag()
         async with house.running():
             await house.until(lambda: model.asked)
@@ -224,13 +238,13 @@ def test_the_end_of_pitcrew_and_of_the_incident_give_a_question_up_at_once(tmp_p
 
 def test_a_model_that_hangs_on_one_service_delays_no_other(tmp_path: Path) -> None:
     class HangsOnOne(FakeConsultant):
-        async def ask(self, question: Question):  # type: ignore[no-untyped-def]
+        async def ask(self, question: Question, egress: Egress):  # type: ignore[no-untyped-def]
             if "default/victim" in question.user:
                 await asyncio.Event().wait()
-            return await super().ask(question)
+            return await super().ask(question, egress)
 
     async def test() -> None:
-        services = (manifest(), manifest("other"))
+        services = (risky(), risky("other"))
         house = house_with(tmp_path, HangsOnOne(says(opinion())), *services, model_patience_s=120)
         house.flag("victim")
         house.flag("other")

@@ -82,3 +82,31 @@ def test_a_model_that_is_away_changes_nothing_but_the_record(stage: ProcessStage
         why = operator.why(incident)
         assert f"model {MODEL}: no opinion" in why
         assert "Attempt 1: remove" in why
+
+
+def cap(stage: ProcessStage, **diagnosis: str) -> None:
+    """Have a policy of the platform in a file of its own cap what its services ask a model."""
+    head = {"apiVersion": "pitcrew.dev/v1alpha1", "kind": "RemediationPolicy", "metadata": {"name": "platform"}}
+    stage.write_manifest(json.dumps({**head, "spec": {"selector": {}, "diagnosis": diagnosis}}, indent=1), "platform")
+
+
+def test_a_policy_in_a_file_caps_what_is_asked_and_an_edit_of_it_counts_from_the_next_incident_on(
+    stage: ProcessStage,
+) -> None:
+    cap(stage, mode="Consult", egress="None")
+    with playing([recording(opinion())]) as url, operator_beside(stage, url) as operator:
+        before = last_number(operator.wait_until_quiet())
+        assert "diagnosis.egress of policy platform is None" in operator.pitcrew("status", "victim").stdout
+        stage.chaos("break", "flag")
+        seen = operator.wait_until_healed(after=before)
+        why = operator.why(str(seen["lastIncidents"][0]["id"]))
+        assert "nobody was asked: diagnosis.egress of policy platform is None" in why
+        assert f"model {MODEL}" not in why
+        shown = json.loads(operator.pitcrew("doctor", "-o", "json", "--manifests", str(stage.manifests)).stdout)
+        (guard,) = [one for one in shown["items"] if one["guard"] == "models"]
+        assert "policy platform mode Consult, egress None (binds 1 of 1 services)" in guard["seen"]
+        cap(stage, egress="Local")
+        operator.wait_for(lambda seen: seen["diagnosis"]["egress"] == "Local", "the edited cap")
+        stage.chaos("break", "flag")
+        seen = operator.wait_until_healed(after=last_number(seen))
+        assert f"model {MODEL}: FlagFile" in operator.why(str(seen["lastIncidents"][0]["id"]))

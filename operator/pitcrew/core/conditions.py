@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pitcrew.core import storm as storms
+from pitcrew.core.asking import Terms
 from pitcrew.core.deviation import Deviation, Health, Watch, deviations, good, health, respected
 from pitcrew.core.event import (
     ApprovalAsked,
@@ -77,6 +78,8 @@ class ServiceStatus:
     stale: str
     policies: tuple[str, ...] = ()
     """Names of the policies of the platform that bind it."""
+    terms: Terms | None = None
+    """On which terms a model is asked about it; None where none is configured."""
 
 
 def notice(event: Event, incident: Incident, at: datetime) -> Notice:

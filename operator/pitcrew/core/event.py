@@ -286,6 +286,15 @@ class Advised:
     note: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NotAsked:
+    """No model is asked about this evidence, and why. Only recorded where one is configured."""
+
+    type: Literal["NotAsked"] = "NotAsked"
+    reason: str
+    evidence_digest: str
+
+
 Event = (
     Opened
     | EvidenceGathered
@@ -314,6 +323,7 @@ Event = (
     | Reported
     | ModelAsked
     | Advised
+    | NotAsked
 )
 
 
@@ -363,6 +373,8 @@ def told(event: Event) -> str:
             return f"asks model {model} for a second opinion; {tokens} tokens are set aside"
         case Advised():
             return _told_of_advice(event)
+        case NotAsked(reason=reason):
+            return f"no model is asked: {reason}"
         case UndoPermitted() | UndoIntended() | Undone() | UndoTurned() | Kept():
             return _told_of_undo(event)
         case _:

@@ -7,7 +7,7 @@ has weight only where the runbook it chose treats its cause and proves it (S7).
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pitcrew.core.diagnosis import Cause, Diagnoser, Diagnosis
 from pitcrew.core.evidence import Evidence
@@ -21,6 +21,11 @@ SUMMARY_BYTES_MAX = 400
 """Bytes of the summary kept."""
 TRUST_MAX = 50
 """Confidence that a model's word has at most where no rule knows the cause: that of an ambiguous symptom."""
+
+AGREEMENT_POINTS = 5
+"""Points of confidence that a grounded opinion adds where it agrees; rules that show a structural fact are near 100."""
+DISAGREEMENT_POINTS = 15
+"""Points that it takes away where it does not: enough that no rule stays decisive, too little to follow the model."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +56,10 @@ class Weighed:
     agrees: bool | None
     reason: str
     diagnosis: Diagnosis | None = None
+
+
+CONTRADICTION = Weighed(agrees=False, reason="the model contradicts the rules")
+"""The worst that an answer can say of what the rules lead with."""
 
 
 # Reading the answer
@@ -174,11 +183,15 @@ def leading(diagnoses: Sequence[Diagnosis], weighed: Weighed | None) -> Diagnosi
     first = diagnoses[0]
     if first.cause is not Cause.UNKNOWN or weighed is None or weighed.diagnosis is None:
         return first
-    found = weighed.diagnosis
-    return Diagnosis(
-        cause=found.cause,
-        confidence=min(found.confidence, TRUST_MAX),
-        evidence=found.evidence,
-        by=found.by,
-        summary=found.summary,
-    )
+    return replace(weighed.diagnosis, confidence=min(weighed.diagnosis.confidence, TRUST_MAX))
+
+
+def confirmed(lead: Diagnosis, weighed: Weighed | None) -> Diagnosis:
+    """The leading diagnosis with the confidence that two opinions give it, for people.
+
+    No rule and no level is read off it: a model that lies must not lift a plan over a bound (`risk.assess`).
+    """
+    if weighed is None or weighed.agrees is None:
+        return lead
+    points = AGREEMENT_POINTS if weighed.agrees else -DISAGREEMENT_POINTS
+    return replace(lead, confidence=max(0, min(100, lead.confidence + points)))

@@ -175,6 +175,10 @@ class Guard:
     """Why its rules cannot be used, which denies."""
 
 
+_NO_VERDICT = {"selector", "diagnosis"}
+"""Parts of a guardrail that no verdict rests on: whom it binds, and what a model may be asked."""
+
+
 def policy_digest(service: HealthyService, guardrails: Guardrails = NO_GUARDRAILS) -> str:
     """Digest of everything declared that a verdict rests on: the service's own policy, and the guardrails over it."""
     spec = service.spec
@@ -187,7 +191,7 @@ def policy_digest(service: HealthyService, guardrails: Guardrails = NO_GUARDRAIL
     bound = guardrails.binding(service)
     if bound.policies:
         parts["guardrails"] = {
-            one.name: one.spec.model_dump(mode="json", by_alias=True, exclude={"selector"}) for one in bound.policies
+            one.name: one.spec.model_dump(mode="json", by_alias=True, exclude=_NO_VERDICT) for one in bound.policies
         }
     if bound.unread:
         parts["unread"] = True

@@ -1,6 +1,6 @@
 """Risk: of one proposal, a score from 0 to 100 out of named factors, each with the evidence for it, and a level."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pitcrew.core.action import (
     Action,
@@ -41,6 +41,8 @@ _REPEATS_FREE = 2
 _REPEAT_POINTS = 8
 _REPEAT_POINTS_MAX = 32
 _ATTEMPT_POINTS = 5
+SECOND_OPINION = "second opinion"
+"""The factor that is there where a model is configured, whatever it said."""
 _DISAGREEMENT_POINTS = 10
 _AGREEMENT_POINTS = 5
 
@@ -95,6 +97,12 @@ def assess(
     return Risk(score=score, level=next(level for least, level in LEVELS if score >= least), factors=factors)
 
 
+def cautious(risk: Risk) -> Risk:
+    """The risk as rules in CEL see it: what a model says in its favour is left out, so that no lie gets past a rule."""
+    factors = tuple(replace(factor, points=max(0, factor.points)) for factor in risk.factors)
+    return replace(risk, score=min(100, sum(factor.points for factor in factors)), factors=factors)
+
+
 def doubt_of(proposal: Proposal, diagnosis: Diagnosis, risk: Risk, second: Weighed | None) -> str:
     """Why a person must decide on this proposal, whatever the ladder allows; empty where there is no such doubt.
 
@@ -112,11 +120,11 @@ def doubt_of(proposal: Proposal, diagnosis: Diagnosis, risk: Risk, second: Weigh
 def _second_opinion(second: Weighed, before: int) -> Factor:
     """`before` is the score of all else."""
     if second.agrees is None:
-        return _factor("second opinion", 0, second.reason)
+        return _factor(SECOND_OPINION, 0, second.reason)
     if not second.agrees:
-        return _factor("second opinion", _DISAGREEMENT_POINTS, second.reason)
+        return _factor(SECOND_OPINION, _DISAGREEMENT_POINTS, second.reason)
     floor = next(least for least, _ in LEVELS if before >= least)
-    return _factor("second opinion", -min(_AGREEMENT_POINTS, before - floor), second.reason)
+    return _factor(SECOND_OPINION, -min(_AGREEMENT_POINTS, before - floor), second.reason)
 
 
 def _factor(name: str, points: int, evidence: str) -> Factor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from pitcrew.core.asking import Counsel, waits, why_not
 from pitcrew.core.deviation import Deviation
 from pitcrew.core.incident import (
     Attempt,
@@ -28,10 +29,8 @@ class Situation:
     found: tuple[Deviation, ...] = ()
     run: tuple[str, str] | None = None
     """The target's immutable id and its run, as seen last; None where it cannot be seen."""
-    patience_s: int | None = None
-    """Seconds that planning waits for a model's answer; None where no model is configured."""
-    asking: bool = False
-    """Whether a question to a model is open in this run of PitCrew."""
+    counsel: Counsel | None = None
+    """The model beside the rules; None where none is configured."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +46,13 @@ class Diagnose:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Consult:
     """Ask a model for a second opinion, without waiting for it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeaveUnasked:
+    """Record why no model is asked about this evidence."""
+
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,6 +196,7 @@ Step = (
     GatherEvidence
     | Diagnose
     | Consult
+    | LeaveUnasked
     | MakePlan
     | Judge
     | AskApproval
@@ -277,17 +284,29 @@ def _from_detected(situation: Situation) -> Step:
 
 
 def _from_diagnosed(incident: Incident, situation: Situation, now: datetime) -> Step:
-    """Plan, once a configured model had its say about this evidence or its time. A question that a crash left open may
-    be asked again."""
+    """Plan, once a model that is to be asked had its say about this evidence, or its time."""
     if situation.deviates is None:
         return _blind()
-    if situation.patience_s is None or not situation.deviates or not incident.evidence:
+    counsel = situation.counsel
+    if counsel is None or not situation.deviates or not incident.evidence:
         return MakePlan()
+    if reason := why_not(counsel.terms, incident.diagnoses):
+        return _unasked(incident, reason)
+    return _asked(incident, counsel, now)
+
+
+def _unasked(incident: Incident, reason: str) -> Step:
+    """Said once per evidence; what a model said of it before its terms were tightened stands as it is."""
+    return LeaveUnasked(reason=reason) if incident.advised is None else MakePlan()
+
+
+def _asked(incident: Incident, counsel: Counsel, now: datetime) -> Step:
+    """A question that a crash left open may be asked again, and one that was not asked under stricter terms is."""
     advice = incident.advised
-    if advice is None or (advice.answered_at is None and not situation.asking):
+    if advice is None or not advice.model or (advice.answered_at is None and not counsel.asking):
         return Consult()
-    until = advice.asked_at + timedelta(seconds=situation.patience_s)
-    if advice.answered_at is None and now < until:
+    until = advice.asked_at + timedelta(seconds=counsel.patience_s)
+    if advice.answered_at is None and now < until and waits(counsel, incident.diagnoses):
         return Wait(reason=f"a second opinion by model {advice.model}", until=until)
     return MakePlan()
 

@@ -5,9 +5,11 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pitcrew.core.asking import Terms, withdrawn
 from pitcrew.core.errors import ModelUnreachable, Unavailable
 from pitcrew.core.opinion import Opinion, Unusable, parse_answer
 from pitcrew.core.prompt import Question
+from pitcrew.core.resource import Egress
 from pitcrew.ports import Consultant
 
 _log = logging.getLogger("pitcrew.loop")
@@ -29,6 +31,7 @@ class Open:
     incident: str
     evidence_digest: str
     question: Question
+    egress: Egress
     task: "asyncio.Task[Said]"
 
 
@@ -38,17 +41,25 @@ class Consultation:
     def __init__(self, nudge: Callable[[], None]) -> None:
         self._nudge = nudge
         self._open: Open | None = None
+        self._withdrawn = ""
 
     @property
     def asking(self) -> bool:
         """Whether a question is under way or its answer not heard yet."""
         return self._open is not None
 
-    def begin(self, consultant: Consultant, question: Question, incident: str, evidence: str) -> None:
-        """Ask, in the background."""
-        task = asyncio.create_task(_asked(consultant, question), name=f"second opinion on {incident}")
+    def begin(self, consultant: Consultant, question: Question, incident: str, evidence: str, egress: Egress) -> None:
+        """Ask, in the background, and send the evidence no farther than `egress`."""
+        task = asyncio.create_task(_asked(consultant, question, egress), name=f"second opinion on {incident}")
         task.add_done_callback(lambda _: self._nudge())
-        self._open = Open(incident=incident, evidence_digest=evidence, question=question, task=task)
+        self._open = Open(incident=incident, evidence_digest=evidence, question=question, egress=egress, task=task)
+
+    def tighten(self, terms: Terms) -> None:
+        """Give the question under way up, at once, where it may no longer be asked; that is heard as its answer."""
+        found = self._open
+        if found is not None and not found.task.done() and (reason := withdrawn(terms, found.egress)):
+            self._withdrawn = reason
+            found.task.cancel()
 
     async def answered(self) -> None:
         """Wait until the question under way, if any, has its answer."""
@@ -65,6 +76,8 @@ class Consultation:
             return None
         if not found.task.done():
             return None
+        if found.task.cancelled():
+            return found, Said(failure=f"given up: {self._withdrawn}", tokens=_all(found.question))
         if (error := found.task.exception()) is not None:
             _log.critical("a consultant failed", extra={"incident": incident}, exc_info=error)
             return found, Said(failure=f"a fault of PitCrew: {type(error).__name__}", tokens=_all(found.question))
@@ -86,9 +99,9 @@ def _all(question: Question) -> int:
     return question.tokens_reserved
 
 
-async def _asked(consultant: Consultant, question: Question) -> Said:
+async def _asked(consultant: Consultant, question: Question, egress: Egress) -> Said:
     try:
-        answer = await consultant.ask(question)
+        answer = await consultant.ask(question, egress)
     except ModelUnreachable as error:
         return Said(failure=str(error), tokens=0)
     except Unavailable as error:

@@ -1,6 +1,7 @@
 """Second opinions: one question per evidence to a model, asked in the background, heard whenever the answer comes.
 
-The loop waits for an answer only as long as `model_patience_s`; what comes later is recorded and changes no plan. A
+Whether one is asked, and whether the loop waits for the answer, is decided in `core.asking`; what comes later than
+`model_patience_s`, or after a plan that did not wait, is recorded and changes no plan. A
 model that hangs holds up nobody: its question is a task of one service, and ends with it.
 """
 
@@ -32,7 +33,8 @@ async def consult(desk: Desk) -> Event | None:
             tokens_reserved=question.tokens_reserved,
         )
     )
-    desk.consultation.begin(consultant, question, incident.id, asked)
+    desk.consultation.begin(consultant, question, incident.id, asked, desk.terms.egress)
+    desk.consultation.tighten(desk.terms)
     return None
 
 
@@ -83,5 +85,5 @@ def second_opinion(desk: Desk) -> Weighed | None:
         configured = desk.crew.consultant is not None
         return Weighed(agrees=None, reason="no second opinion: nobody was asked") if configured else None
     if advice.answered_at is None:
-        return Weighed(agrees=None, reason="no second opinion: none came in time")
+        return Weighed(agrees=None, reason="no second opinion: none came before the plan")
     return weigh(advice.opinion, advice.failure, incident.diagnoses, desk.crew.runbooks.runbooks(), incident.evidence)

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from pitcrew.core.asking import Terms, terms_for
 from pitcrew.core.conditions import Condition, Notice, ServiceStatus, conditions, notice
 from pitcrew.core.deviation import (
     Deviation,
@@ -130,6 +131,11 @@ class Desk:
         """Digest of what is declared now and a verdict would rest on."""
         return policy_digest(self.service, self.guardrails)
 
+    @property
+    def terms(self) -> Terms:
+        """On which terms a model may be asked about the service, as declared now."""
+        return terms_for(self.service, self.guardrails)
+
     def tell(self, told: Notice) -> None:
         """Keep an event for people in the status."""
         self.notices = [*self.notices, told][-NOTICES_MAX:]
@@ -222,5 +228,6 @@ class Desk:
                 source=self.source,
                 stale=self.stale,
                 policies=tuple(policy.name for policy in self.guardrails.policies),
+                terms=self.terms if self.crew.consultant is not None else None,
             )
         )

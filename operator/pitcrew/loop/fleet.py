@@ -181,6 +181,7 @@ class Fleet:
         guarded = desk.guardrails != bound
         desk.service, desk.source, desk.stale = declared.service, f"{declared.file}:{declared.line}", declared.stale
         desk.guardrails = bound
+        desk.consultation.tighten(desk.terms)
         if guarded:
             names = ", ".join(policy.name for policy in bound.policies) or "none"
             _log.info("guardrails changed", extra={"service": key, "text": f"bound by: {names}"})

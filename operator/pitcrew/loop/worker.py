@@ -7,7 +7,6 @@ other (L3).
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from pitcrew.core.approval import ApprovalRequest
@@ -22,11 +21,12 @@ from pitcrew.core.incident import (
     Impossible,
 )
 from pitcrew.core.observation import RuntimeFacts
-from pitcrew.core.step import Close, Consult, HearDecision, JudgeAgain, Step, Wait, next_step, situation_of
+from pitcrew.core.step import Close, Consult, HearDecision, JudgeAgain, Step, Wait, next_step
 from pitcrew.core.untrusted import clean
 from pitcrew.loop.consulting import hear
 from pitcrew.loop.desk import Desk
 from pitcrew.loop.perform import perform
+from pitcrew.loop.situation import situation_at
 
 RETRY_S = 1.0
 """Seconds until a step that could not be taken is tried again."""
@@ -124,20 +124,17 @@ class Worker:
                 await desk.record(advised)
                 desk.consultation.settle()
                 continue
-            situation = situation_of(desk.service, desk.deviates(), desk.found(), desk.watch.sight, desk.guardrails)
-            if desk.crew.consultant is not None:
-                patience_s = desk.crew.settings.model_patience_s
-                situation = replace(situation, patience_s=patience_s, asking=desk.consultation.asking)
-            step = next_step(desk.incident, situation, desk.now())
+            step = next_step(desk.incident, situation_at(desk), desk.now())
             if isinstance(step, Wait):
                 return step.reason
             if isinstance(step, Close):
                 return ""
             await desk.show(type(step).__name__)
             event = await perform(step, desk)
-            if event is None:
+            if event is not None:
+                await desk.record(event)
+            elif not isinstance(step, Consult):
                 return _waits_for(step)
-            await desk.record(event)
         await hear(desk)
         return ""
 
@@ -171,8 +168,6 @@ class Worker:
 
 def _waits_for(step: Step) -> str:
     """What an incident waits for whose step gave nothing yet."""
-    if isinstance(step, Consult):
-        return "a second opinion by a model"
     if isinstance(step, JudgeAgain) and step.attempt.verdict is not None:
         return f"held: {step.attempt.verdict.reason}"
     if isinstance(step, HearDecision) and step.attempt.request is not None:

@@ -12,6 +12,7 @@ from pitcrew.adapters.breaker import BreakerState
 from pitcrew.adapters.diagnoser.openai import RESPONSE_BYTES_MAX, OpenAIConsultant, fault, shown_endpoint
 from pitcrew.core.errors import ModelUnreachable, Unavailable
 from pitcrew.core.prompt import Question, Vocabulary
+from pitcrew.core.resource import Egress
 from tests.fakes.model_server import Asked, Behaviour, ModelServer, answers, completion, serving
 
 KEY = "sk-very-secret-0123456789abcdef"
@@ -57,7 +58,7 @@ def test_a_good_endpoint_is_asked_once_with_a_closed_schema() -> None:
     async def test() -> None:
         async with serving(only("json_schema")) as server:
             model = consultant(server.url)
-            answer = await model.ask(QUESTION)
+            answer = await model.ask(QUESTION, Egress.ANY)
             await model.close()
         assert (answer.text, answer.tokens, answer.way) == ("yes", 42, "json_schema")
         (asked,) = server.asked
@@ -78,9 +79,9 @@ def test_the_way_that_an_endpoint_takes_is_found_once_and_remembered(way: str, s
     async def test() -> None:
         async with serving(only(way, status)) as server:
             model = consultant(server.url)
-            assert (await model.ask(QUESTION)).way == way
+            assert (await model.ask(QUESTION, Egress.ANY)).way == way
             assert [one.way for one in server.asked] == ["json_schema", "json_object", "text"][:tried]
-            await model.ask(QUESTION)
+            await model.ask(QUESTION, Egress.ANY)
             assert len(server.asked) == tried + 1
             await model.close()
         if way == "json_object":
@@ -102,8 +103,8 @@ def test_a_model_that_takes_other_parameters_is_asked_with_those() -> None:
     async def test() -> None:
         async with serving(behave) as server:
             model = consultant(server.url)
-            assert (await model.ask(QUESTION)).way == "json_schema"
-            await model.ask(QUESTION)
+            assert (await model.ask(QUESTION, Egress.ANY)).way == "json_schema"
+            await model.ask(QUESTION, Egress.ANY)
             await model.close()
         assert len(server.asked) == 4
         assert server.asked[-1].body["max_completion_tokens"] == 321
@@ -137,7 +138,7 @@ def test_a_silent_or_dripping_endpoint_is_cut_off_at_the_deadline(behave: Behavi
         async with serving(behave) as server:
             model = consultant(server.url, deadline_s=HASTY_S)
             with pytest.raises(Unavailable, match="no whole answer within"):
-                await model.ask(QUESTION)
+                await model.ask(QUESTION, Egress.ANY)
             await server.gone.wait()
             await model.close()
 
@@ -192,7 +193,7 @@ def test_a_bad_answer_is_one_error_that_says_why(behave: Behaviour, reason: str)
         async with serving(behave) as server:
             model = consultant(server.url)
             with pytest.raises(Unavailable, match=reason or ".") as caught:
-                await model.ask(QUESTION)
+                await model.ask(QUESTION, Egress.ANY)
             assert not isinstance(caught.value, ModelUnreachable)
             assert len(str(caught.value)) < 400
             assert server.asked
@@ -208,7 +209,7 @@ def test_a_redirect_is_not_followed() -> None:
             async with serving(away) as server:
                 model = consultant(server.url)
                 with pytest.raises(Unavailable, match="HTTP 307"):
-                    await model.ask(QUESTION)
+                    await model.ask(QUESTION, Egress.ANY)
                 await model.close()
             assert other.asked == []
 
@@ -224,7 +225,7 @@ def test_a_key_that_an_endpoint_says_back_reaches_no_message() -> None:
         async with serving(echo) as server:
             model = consultant(server.url)
             with pytest.raises(Unavailable) as caught:
-                await model.ask(QUESTION)
+                await model.ask(QUESTION, Egress.ANY)
             await model.close()
         assert KEY not in str(caught.value)
         assert "\x1b" not in str(caught.value)
@@ -237,7 +238,7 @@ def test_a_cost_that_is_not_told_or_is_none_is_unknown(usage: object) -> None:
     async def test() -> None:
         async with serving(answers(completion("yes", usage=usage))) as server:
             model = consultant(server.url)
-            assert (await model.ask(QUESTION)).tokens is None
+            assert (await model.ask(QUESTION, Egress.ANY)).tokens is None
             await model.close()
 
     run(test())
@@ -251,10 +252,10 @@ def test_where_nobody_listens_nothing_was_spent_and_it_rests_after_a_few_tries()
         model = consultant(free, time=time)
         for _ in range(3):
             with pytest.raises(ModelUnreachable, match=r"no connection to http://127\.0\.0\.1"):
-                await model.ask(QUESTION)
+                await model.ask(QUESTION, Egress.ANY)
         assert model.state is BreakerState.OPEN
         with pytest.raises(ModelUnreachable, match="left alone"):
-            await model.ask(QUESTION)
+            await model.ask(QUESTION, Egress.ANY)
         await model.close()
 
     run(test())
@@ -279,7 +280,7 @@ def test_after_its_rest_one_question_tries_and_an_answer_ends_the_rest() -> None
             assert len(server.asked) == 4
             time.now_s += 61
             good.append(True)
-            await model.ask(QUESTION)
+            await model.ask(QUESTION, Egress.ANY)
             assert model.state is BreakerState.CLOSED
             await model.close()
 
@@ -288,14 +289,14 @@ def test_after_its_rest_one_question_tries_and_an_answer_ends_the_rest() -> None
 
 async def _fails(model: OpenAIConsultant) -> None:
     with pytest.raises(Unavailable):
-        await model.ask(QUESTION)
+        await model.ask(QUESTION, Egress.ANY)
 
 
 def test_a_question_that_is_given_up_hangs_up_at_once() -> None:
     async def test() -> None:
         async with serving(silent) as server:
             model = consultant(server.url)
-            asking = asyncio.ensure_future(model.ask(QUESTION))
+            asking = asyncio.ensure_future(model.ask(QUESTION, Egress.ANY))
             await _until_asked(server)
             asking.cancel()
             await server.gone.wait()
@@ -328,7 +329,7 @@ def test_what_is_not_configured_is_told(key: str, url: str, reason: str) -> None
 def test_a_model_that_cannot_be_asked_says_so_without_a_try() -> None:
     model = OpenAIConsultant(model="m", api_key="", base_url="", deadline_s=PATIENT_S, monotonic=Time())
     with pytest.raises(ModelUnreachable, match="neither OPENAI_API_KEY"):
-        run(model.ask(QUESTION))  # type: ignore[arg-type]
+        run(model.ask(QUESTION, Egress.ANY))  # type: ignore[arg-type]
 
 
 def test_an_endpoint_is_shown_without_what_may_be_secret() -> None:

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pitcrew.adapters.breaker import Breaker, BreakerState
+from pitcrew.adapters.diagnoser.loopback import Resolve, loopback_addresses, loopback_transport
+from pitcrew.adapters.prober.names import Names
 from pitcrew.core.errors import ModelUnreachable, Unavailable
 from pitcrew.core.prompt import Question
+from pitcrew.core.resource import Egress
 from pitcrew.core.untrusted import clean
 from pitcrew.ports import Answer
 
@@ -52,6 +55,7 @@ class OpenAIConsultant:
         base_url: str,
         deadline_s: float,
         monotonic: Callable[[], float],
+        resolve: Resolve | None = None,
         failures_max: int = FAILURES_MAX,
         rest_s: float = REST_S,
     ) -> None:
@@ -61,7 +65,8 @@ class OpenAIConsultant:
         self._base_url = base_url or DEFAULT_ENDPOINT
         self._deadline_s = deadline_s
         self._breaker = Breaker(failures_max=failures_max, open_s=rest_s, monotonic=monotonic)
-        self._client: AsyncOpenAI | None = None
+        self._resolve = resolve or Names(lookups_max=1).addresses
+        self._clients: dict[Egress, AsyncOpenAI] = {}
         self._way: Way | None = None
         self._limit = "max_tokens"
         self._plain_temperature = True
@@ -71,14 +76,15 @@ class OpenAIConsultant:
         """Where its breaker stands."""
         return self._breaker.state
 
-    async def ask(self, question: Question) -> Answer:
+    async def ask(self, question: Question, egress: Egress) -> Answer:
         """See `pitcrew.ports.Consultant`."""
         if self.fault:
             raise ModelUnreachable(self.fault)
+        await self._check_reach(egress)
         if not self._breaker.admits():
             raise ModelUnreachable("its endpoint failed again and again, and is left alone for a while")
         try:
-            answer = await self._bounded(question)
+            answer = await self._bounded(question, egress)
         except Unavailable:
             self._breaker.failed()
             raise
@@ -87,10 +93,23 @@ class OpenAIConsultant:
 
     async def close(self) -> None:
         """Let go of its connections."""
-        if self._client is not None:
-            await self._client.close()
+        for client in self._clients.values():
+            await client.close()
 
-    async def _bounded(self, question: Question) -> Answer:
+    async def _check_reach(self, egress: Egress) -> None:
+        """Raises ModelUnreachable where the endpoint lies beyond the egress. That says nothing against the endpoint,
+        which may be asked for other services; so it comes before the breaker."""
+        if egress is Egress.NONE:
+            raise ModelUnreachable("egress is None: nothing may be sent anywhere")
+        if egress is Egress.LOCAL:
+            try:
+                async with asyncio.timeout(self._deadline_s):
+                    await loopback_addresses(urlsplit(self._base_url).hostname or "", self._resolve)
+            except OSError as error:
+                why = self._told(error)
+                raise ModelUnreachable(f"egress is Local, and the endpoint is not here: {why}") from None
+
+    async def _bounded(self, question: Question, egress: Egress) -> Answer:
         """One deadline over everything; when it passes the connection is closed, whatever drips out of it.
 
         A server can answer with anything, and the SDK then raises more than its own errors: ValueError for what is no
@@ -101,7 +120,7 @@ class OpenAIConsultant:
 
         try:
             async with asyncio.timeout(self._deadline_s):
-                return await self._asked(question)
+                return await self._asked(self._opened(egress), question)
         except TimeoutError:
             raise Unavailable(f"no whole answer within {self._deadline_s:g} s") from None
         except APIConnectionError as error:
@@ -123,7 +142,7 @@ class OpenAIConsultant:
         text = str(error).replace(self._key, "[redacted:api-key]") if self._key else str(error)
         return " ".join(clean(text, 200).split()) or type(error).__name__
 
-    async def _asked(self, question: Question) -> Answer:
+    async def _asked(self, client: "AsyncOpenAI", question: Question) -> Answer:
         """In the way that worked last, or from the strictest down."""
         from openai import APIStatusError
 
@@ -132,7 +151,7 @@ class OpenAIConsultant:
             ways = ways[ways.index(self._way) :]
         for way in ways:
             try:
-                answer = await self._in_one_way(question, way)
+                answer = await self._in_one_way(client, question, way)
             except APIStatusError as error:
                 if way is ways[-1] or error.status_code not in _NOT_THIS_WAY:
                     self._way = None
@@ -142,17 +161,17 @@ class OpenAIConsultant:
             return answer
         raise Unavailable("no way of asking is left")
 
-    async def _in_one_way(self, question: Question, way: Way) -> Answer:
+    async def _in_one_way(self, client: "AsyncOpenAI", question: Question, way: Way) -> Answer:
         """Some models take the bound of the answer under another name, or no temperature: their word is taken, once."""
         from openai import BadRequestError
 
         for _ in range(2):
             try:
-                return await self._call(question, way)
+                return await self._call(client, question, way)
             except BadRequestError as error:
                 if not self._learned(str(error)):
                     raise
-        return await self._call(question, way)
+        return await self._call(client, question, way)
 
     def _learned(self, text: str) -> bool:
         if self._limit == "max_tokens" and "max_completion_tokens" in text:
@@ -163,8 +182,7 @@ class OpenAIConsultant:
             return True
         return False
 
-    async def _call(self, question: Question, way: Way) -> Answer:
-        client = self._opened()
+    async def _call(self, client: "AsyncOpenAI", question: Question, way: Way) -> Answer:
         options: dict[str, Any] = {self._limit: question.answer_tokens_max}
         if self._plain_temperature:
             options["temperature"] = 0
@@ -177,19 +195,24 @@ class OpenAIConsultant:
         )
         return Answer(text=_text_of(completion), tokens=_tokens_of(completion), way=str(way))
 
-    def _opened(self) -> "AsyncOpenAI":
+    def _opened(self, egress: Egress) -> "AsyncOpenAI":
+        """The client that sends no farther than the egress."""
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
-        if self._client is None:
-            self._client = AsyncOpenAI(
+        if egress not in self._clients:
+            self._clients[egress] = AsyncOpenAI(
                 api_key=self._key or "none",
                 base_url=self._base_url,
                 max_retries=0,
                 timeout=self._deadline_s,
                 default_headers={"Accept-Encoding": "identity"},
-                http_client=DefaultAsyncHttpxClient(follow_redirects=False, event_hooks={"response": [_bound]}),
+                http_client=DefaultAsyncHttpxClient(
+                    follow_redirects=False,
+                    event_hooks={"response": [_bound]},
+                    transport=None if egress is Egress.ANY else loopback_transport(self._resolve),
+                ),
             )
-        return self._client
+        return self._clients[egress]
 
 
 def _load() -> None:

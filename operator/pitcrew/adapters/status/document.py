@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 from pitcrew.core.action import describe
+from pitcrew.core.asking import Terms, refusal
 from pitcrew.core.conditions import Condition, Notice, ServiceStatus
 from pitcrew.core.incident import (
     Attempt,
@@ -16,6 +17,7 @@ from pitcrew.core.incident import (
 )
 from pitcrew.core.observation import Absent, Blind, ProbeResult, RuntimeFacts, Sight
 from pitcrew.core.record import Json
+from pitcrew.core.report.timeline import advice_line
 from pitcrew.core.resource import HealthyService
 from pitcrew.core.untrusted import bound, printable, redact
 
@@ -117,6 +119,7 @@ def _status(status: ServiceStatus) -> dict[str, Json]:
         "lastIncidents": [_past(incident) for incident in status.last_incidents[-LAST_INCIDENTS_MAX:]],
         "journalHead": {"seq": head.seq, "hash": head.hash},
         "policies": list(status.policies),
+        "diagnosis": _terms(status.terms) if status.terms else None,
         "manifest": {"source": status.source, "stale": status.stale},
         "events": [_notice(notice) for notice in status.notices[-NOTICES_MAX:]],
     }
@@ -158,6 +161,16 @@ def _probe(result: ProbeResult, *, flapping: bool) -> dict[str, Json]:
     }
 
 
+def _terms(terms: Terms) -> dict[str, Json]:
+    return {
+        "mode": str(terms.mode),
+        "modeBy": terms.mode_by,
+        "egress": str(terms.egress),
+        "egressBy": terms.egress_by,
+        "unasked": refusal(terms) or None,
+    }
+
+
 def _incident(incident: Incident, waits_for: str) -> dict[str, Json]:
     diagnoses: list[Json] = [
         {"cause": str(d.cause), "confidence": d.confidence, "by": str(d.by), "summary": d.summary}
@@ -172,6 +185,7 @@ def _incident(incident: Incident, waits_for: str) -> dict[str, Json]:
         "openedAt": _stamp(incident.opened_at),
         "deviations": [str(deviation) for deviation in incident.deviations],
         "diagnoses": diagnoses,
+        "secondOpinion": advice_line(incident.advice[-1]) if incident.advice else None,
         "risk": {"level": str(last.risk.level), "score": last.risk.score} if last else None,
         "verdict": {"effect": str(verdict.effect), "reason": verdict.reason} if verdict else None,
         "waitsFor": waits_for,

@@ -49,6 +49,7 @@ TRANSITIONS: Mapping[tuple[Phase | None, str], Phase] = {
     (None, "Opened"): P.DETECTED,
     (P.DETECTED, "EvidenceGathered"): P.INVESTIGATED,
     (P.INVESTIGATED, "Diagnosed"): P.DIAGNOSED,
+    (P.DIAGNOSED, "NotAsked"): P.DIAGNOSED,
     (P.DIAGNOSED, "Planned"): P.PLANNED,
     (P.DIAGNOSED, "NothingToTry"): P.STUCK,
     (P.PLANNED, "Judged/Allow"): P.ALLOWED,

@@ -26,6 +26,7 @@ from pitcrew.core.event import (
     Kept,
     Live,
     ModelAsked,
+    NotAsked,
     NothingToTry,
     Opened,
     Permitted,
@@ -70,7 +71,7 @@ def advance(incident: Incident | None, event: Event, at: datetime) -> Incident:
             changed_at=at,
             events=1,
         )
-    if isinstance(event, ModelAsked | Advised):
+    if isinstance(event, ModelAsked | Advised | NotAsked):
         return _absorb_advice(replace(incident, events=incident.events + 1), event, at)
     moved = replace(incident, phase=phase, changed_at=at, events=incident.events + 1)
     return _absorb(moved, event, at)
@@ -114,8 +115,19 @@ def _absorb(incident: Incident, event: Event, at: datetime) -> Incident:
             return _absorb_attempt(incident, event, at)
 
 
-def _absorb_advice(incident: Incident, event: ModelAsked | Advised, at: datetime) -> Incident:
-    """A question is added; an answer ends the question it is to, or stands alone where nobody was asked."""
+def _absorb_advice(incident: Incident, event: ModelAsked | Advised | NotAsked, at: datetime) -> Incident:
+    """A question is added; an answer ends the question it is to, or stands alone where nothing was sent."""
+    if isinstance(event, NotAsked):
+        silent = Advice(
+            model="",
+            prompt_digest="",
+            evidence_digest=event.evidence_digest,
+            asked_at=at,
+            answered_at=at,
+            tokens=0,
+            failure=f"nobody was asked: {event.reason}",
+        )
+        return replace(incident, advice=(*incident.advice, silent))
     if isinstance(event, ModelAsked):
         asked = Advice(
             model=event.model,

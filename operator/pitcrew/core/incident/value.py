@@ -43,7 +43,10 @@ class UndoStand(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Advice:
-    """One question to a model and what came of it. Until `answered_at` nothing came, and `tokens` are the reserved."""
+    """One question to a model and what came of it. Until `answered_at` nothing came, and `tokens` are the reserved.
+
+    `model` is empty where nobody was asked; `failure` says why.
+    """
 
     model: str
     prompt_digest: str

@@ -88,6 +88,8 @@ def grounds(incident: Incident, records: Iterable[Record]) -> tuple[tuple[Eviden
 
 def advice_line(advice: Advice) -> str:
     """What came of asking a model, beside the rules, as a line of a list."""
+    if not advice.model:
+        return advice.failure
     if advice.answered_at is None:
         return f"model {advice.model}: no answer so far; {advice.tokens} tokens are set aside"
     late = ", too late for the plan then under way" if advice.late else ""

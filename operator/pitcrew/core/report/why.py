@@ -19,7 +19,7 @@ from pitcrew.core.permit import Permit
 from pitcrew.core.policy import Verdict
 from pitcrew.core.record import Json, Record
 from pitcrew.core.report.timeline import advice_line, evidence_line, grounds, one_line, rendered_span, spans, timeline
-from pitcrew.core.risk import Risk
+from pitcrew.core.risk import SECOND_OPINION, Risk
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,7 +147,7 @@ def _advice(incident: Incident) -> tuple[Section, ...]:
         return ()
     data: list[Json] = [
         {
-            "model": one.model,
+            "model": one.model or None,
             "promptDigest": one.prompt_digest,
             "answered": one.answered_at is not None,
             "late": one.late,
@@ -183,6 +183,10 @@ def _attempt(attempt: Attempt, cited: Sequence[Evidence]) -> Section:
     action: dict[str, Json] = dict(to_data(plan.action))
     data: dict[str, Json] = {"attempt": plan.attempt, "action": action, "planDigest": plan.digest}
     lines = [f"plan {plan.digest}, target {plan.target_id}, run {plan.instance}"]
+    asked = any(factor.name == SECOND_OPINION for factor in attempt.risk.factors)
+    if asked and (lead := attempt.leading) is not None:
+        data["leading"] = {"cause": str(lead.cause), "confidence": lead.confidence, "by": str(lead.by)}
+        lines.append(f"for {lead.cause}, {lead.confidence} of 100 with all opinions weighed, by {lead.by}")
     return _section("attempts", f"Attempt {plan.attempt}: {describe(plan.action)}", lines, data, *parts)
 
 

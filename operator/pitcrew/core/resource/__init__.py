@@ -19,6 +19,7 @@ from pitcrew.core.resource.base import (
     reaches,
     render_duration,
 )
+from pitcrew.core.resource.diagnosis import Diagnosing, DiagnosingCap, DiagnosisMode, Egress
 from pitcrew.core.resource.guardrail import POLICY_KIND, Guardrail, PolicyMetadata, RemediationPolicy, Selector
 from pitcrew.core.resource.policy import Approvers, Budget, Mode, Policy, Rule, RuleEffect, UserName
 from pitcrew.core.resource.probe import ANSWERS_MAX, DockerHealth, ExecProbe, Header, HttpGet, Probe, TcpSocket
@@ -56,10 +57,14 @@ __all__ = [
     "ConnectNetworkAction",
     "Desired",
     "DesiredNetwork",
+    "Diagnosing",
+    "DiagnosingCap",
+    "DiagnosisMode",
     "DnsName",
     "DockerHealth",
     "DockerTarget",
     "Duration",
+    "Egress",
     "EnvName",
     "ExecProbe",
     "FilePath",

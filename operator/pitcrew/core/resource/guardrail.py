@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from pitcrew.core.resource.base import DnsName, Duration, Ladder, Model
+from pitcrew.core.resource.diagnosis import DiagnosingCap
 from pitcrew.core.resource.policy import Budget, Mode, Rule
 from pitcrew.core.resource.remediation import Actions
 
@@ -63,6 +64,8 @@ class Guardrail(Model):
     """Time between the end of one incident's last action and the first action of another; default: says nothing."""
     actions: Annotated[list[ActionName], Field(max_length=32)] | None = None
     """The only actions that may be used, by name; an empty list permits none; default: says nothing."""
+    diagnosis: DiagnosingCap | None = None
+    """The most that these services may ask a model, and send it; default: says nothing."""
     rules: Annotated[list[Rule], Field(max_length=32)] = Field(default_factory=list)
     """Named guards in CEL; all are evaluated, the strictest wins."""
 

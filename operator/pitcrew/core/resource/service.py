@@ -5,6 +5,7 @@ from typing import Annotated, Literal, NewType
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
 from pitcrew.core.resource.base import DnsName, Level, Model
+from pitcrew.core.resource.diagnosis import Diagnosing
 from pitcrew.core.resource.policy import Policy
 from pitcrew.core.resource.probe import Probe
 from pitcrew.core.resource.remediation import Remediation
@@ -78,6 +79,8 @@ class Spec(Model):
     """How much depends on this service: Low, Medium, High, Critical; default Medium."""
     policy: Policy = Field(default_factory=Policy)
     """When PitCrew acts by itself, asks, or stays still."""
+    diagnosis: Diagnosing = Field(default_factory=Diagnosing)
+    """Whether a model is asked about incidents of the service, and where evidence may be sent."""
     suspend: Suspend | None = None
     """Effects are held while this is here; it is seen, diagnosed and told as before."""
 

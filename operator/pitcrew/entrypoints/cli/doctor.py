@@ -272,16 +272,20 @@ def _telling(settings: Settings) -> Iterator[Guard]:
         yield _off("being told", "nobody is told", "set PITCREW_WEBHOOK, PITCREW_HEARTBEAT_URL, PITCREW_METRICS_ADDR")
 
 
-def _policies(settings: Settings) -> Iterator[Guard]:
+def _declared(settings: Settings) -> Loaded | None:
+    """What is declared here; None where no manifests are known."""
     from pitcrew.adapters.manifests.load import load as load_manifests
     from pitcrew.adapters.policy.cel import check_rules
 
-    statuses = read_status(settings.state / "status")
-    paths = settings.manifests or manifest_files(statuses)
-    if not paths:
+    paths = settings.manifests or manifest_files(read_status(settings.state / "status"))
+    return load_manifests(paths, extra_checks=check_rules) if paths else None
+
+
+def _policies(settings: Settings) -> Iterator[Guard]:
+    loaded = _declared(settings)
+    if loaded is None:
         yield _off("policies", "no manifests are known here", "name them with --manifests")
     else:
-        loaded = load_manifests(paths, extra_checks=check_rules)
         rules = sum(len(one.service.spec.policy.rules) for one in loaded.services.values())
         rules += sum(len(one.policy.spec.rules) for one in loaded.policies.values())
         if loaded.problems:
@@ -293,7 +297,7 @@ def _policies(settings: Settings) -> Iterator[Guard]:
                 yield _armed("guardrails", ", ".join(f"{name} ({_bound_by(loaded, name)})" for name in loaded.policies))
             else:
                 yield _off("guardrails", "no RemediationPolicy is declared: each service's own policy alone decides")
-    yield from _modes(statuses)
+    yield from _modes(read_status(settings.state / "status"))
 
 
 def _bound_by(loaded: Loaded, name: str) -> str:
@@ -343,8 +347,22 @@ def _models(settings: Settings) -> Iterator[Guard]:
     seen = f"{settings.model} at {shown_endpoint(url)}, {'a key' if key else 'no key'}; closed lists, schema, "
     yield _armed(
         "models",
-        f"{seen}{settings.model_tokens_per_incident_max} tokens an incident, {settings.model_tokens_per_day_max} a day",
+        f"{seen}{settings.model_tokens_per_incident_max} tokens an incident, {settings.model_tokens_per_day_max} a day"
+        f"; {_asking(settings)}",
     )
+
+
+def _asking(settings: Settings) -> str:
+    """How much services ask it where they say nothing, and which policies cap that."""
+    from pitcrew.core.resource import Diagnosing
+
+    usual, loaded = Diagnosing(), _declared(settings)
+    caps = [
+        f"policy {name} mode {cap.mode or '-'}, egress {cap.egress or '-'} ({_bound_by(loaded, name)})"
+        for name, one in (loaded.policies.items() if loaded else ())
+        if loaded and (cap := one.policy.spec.diagnosis)
+    ]
+    return f"default mode {usual.mode}, egress {usual.egress}; {'; '.join(caps) or 'no policy caps it'}"
 
 
 def _separation(settings: Settings) -> Iterator[Guard]:

@@ -85,6 +85,7 @@ def show_status(document: Document, output: Output, now: datetime) -> None:
             ["deviations", ", ".join(map(str, deviations)) if isinstance(deviations, list) else ""],
             ["manifest", manifest.get("source")],
             ["policies over it", _names(status.get("policies")) or "none"],
+            ["model", _terms(mapping(status.get("diagnosis")))],
             ["manifest is stale", manifest.get("stale") or "no"],
             ["journal head", f"{head.get('seq')}:{head.get('hash')}"],
         ],
@@ -93,6 +94,14 @@ def show_status(document: Document, output: Output, now: datetime) -> None:
     _show_probes(status, now)
     _show_incident(mapping(status.get("incident")))
     _show_past(status)
+
+
+def _terms(diagnosis: Document) -> str:
+    """On which terms a model is asked; nothing of it where none is configured."""
+    if not diagnosis:
+        return "none is configured"
+    terms = f"mode {diagnosis.get('mode')}, egress {diagnosis.get('egress')}"
+    return f"not asked: {diagnosis.get('unasked')}" if diagnosis.get("unasked") else terms
 
 
 def _show_conditions(status: Document, now: datetime) -> None:

@@ -14,9 +14,11 @@ from pitcrew.core.event import (
     Healed,
     Judged,
     Kept,
+    NotAsked,
     Reconsidered,
     Reported,
 )
+from pitcrew.core.prompt import evidence_digest
 from pitcrew.core.report import postmortem
 from pitcrew.core.step import (
     Act,
@@ -33,6 +35,7 @@ from pitcrew.core.step import (
     Judge,
     JudgeAgain,
     Keep,
+    LeaveUnasked,
     LookBack,
     LookBackUndo,
     MakePlan,
@@ -63,6 +66,8 @@ async def perform(step: Step, desk: Desk) -> Event | None:
             return Diagnosed(diagnoses=diagnose(desk.case.evidence))
         case Consult():
             return await consult(desk)
+        case LeaveUnasked(reason=reason):
+            return NotAsked(reason=reason, evidence_digest=evidence_digest(desk.case.evidence))
         case MakePlan():
             return make_plan(desk)
         case Judge(attempt=attempt):

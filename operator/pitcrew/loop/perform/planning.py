@@ -16,21 +16,25 @@ from pitcrew.core.event import (
 from pitcrew.core.history import summarise
 from pitcrew.core.incident import Attempt
 from pitcrew.core.observation import RuntimeFacts
-from pitcrew.core.opinion import leading
+from pitcrew.core.opinion import Weighed, confirmed, leading
 from pitcrew.core.permit import PermitRefused
 from pitcrew.core.policy import Case, Effect, Tries, target_digest
 from pitcrew.core.proposal import NoRemedy, Plan, Proposal, propose
-from pitcrew.core.risk import assess, doubt_of
+from pitcrew.core.risk import assess, cautious, doubt_of
 from pitcrew.core.runbook import retrieve
 from pitcrew.loop.consulting import second_opinion
 from pitcrew.loop.desk import Desk
 
 
-def make_plan(desk: Desk) -> Event | None:
+def make_plan(desk: Desk) -> Planned | NothingToTry | None:
+    return plan_with(desk, second_opinion(desk))
+
+
+def plan_with(desk: Desk, second: Weighed | None) -> Planned | NothingToTry | None:
+    """What would be planned now beside this second opinion; None where the target cannot be seen."""
     incident, service, seen = desk.case, desk.service, desk.watch.seen
     if seen is None:
         return None
-    second = second_opinion(desk)
     lead = leading(incident.diagnoses, second)
     matches = retrieve(desk.crew.runbooks.runbooks(), lead, incident.evidence)
     proposal = propose(service, (lead,), matches, incident.evidence, seen.sight, incident.ineffective)
@@ -45,7 +49,7 @@ def make_plan(desk: Desk) -> Event | None:
         plan=_bound(desk, seen.sight, proposal, attempt),
         proposal=proposal,
         risk=risk,
-        leading=lead,
+        leading=confirmed(lead, second),
         doubt=doubt_of(proposal, lead, risk, second),
     )
 
@@ -75,8 +79,8 @@ def _reason(proposal: Proposal) -> str:
 
 
 def case_of(desk: Desk, attempt: Attempt) -> Case:
-    """What the Official may know of the incident beside the plan."""
-    incident = desk.case
+    """What the Official may know of the incident beside the plan; a model's word never makes it look safer."""
+    incident, risk = desk.case, cautious(attempt.risk)
     lead = attempt.leading or incident.diagnoses[0]
     history = summarise(desk.past, lead.cause, desk.now())
     return Case(
@@ -92,14 +96,14 @@ def case_of(desk: Desk, attempt: Attempt) -> Case:
             },
             "diagnosis": {
                 "cause": str(lead.cause),
-                "confidence": lead.confidence,
+                "confidence": min(one.confidence for one in (lead, *incident.diagnoses[:1]) if one.cause is lead.cause),
                 "by": str(lead.by),
                 "summary": lead.summary,
             },
             "risk": {
-                "level": str(attempt.risk.level),
-                "score": attempt.risk.score,
-                "factors": {factor.name: factor.points for factor in attempt.risk.factors},
+                "level": str(risk.level),
+                "score": risk.score,
+                "factors": {factor.name: factor.points for factor in risk.factors},
             },
             "history": asdict(history),
         },

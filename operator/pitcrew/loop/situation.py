@@ -1,0 +1,27 @@
+"""The situation of one desk, as `next_step` reads it."""
+
+from dataclasses import replace
+
+from pitcrew.core.asking import Counsel
+from pitcrew.core.incident import Phase
+from pitcrew.core.opinion import CONTRADICTION
+from pitcrew.core.step import Situation, situation_of
+from pitcrew.loop.desk import Desk
+from pitcrew.loop.perform.planning import plan_with
+
+
+def situation_at(desk: Desk) -> Situation:
+    """What the loop sees now of the service with an open incident, and of the model beside the rules."""
+    found = situation_of(desk.service, desk.deviates(), desk.found(), desk.watch.sight, desk.guardrails)
+    return replace(found, counsel=_counsel(desk)) if desk.case.phase is Phase.DIAGNOSED else found
+
+
+def _counsel(desk: Desk) -> Counsel | None:
+    if desk.crew.consultant is None:
+        return None
+    return Counsel(
+        terms=desk.terms,
+        patience_s=desk.crew.settings.model_patience_s,
+        asking=desk.consultation.asking,
+        contradicted=plan_with(desk, CONTRADICTION),
+    )
