@@ -142,7 +142,7 @@ def open_world(settings: Settings) -> World:
     clock = journal.clock
     locks = TargetLocks(settings.lock_dir or default_directory(), owner=f"state {state}")
     runtimes, actuators = _runtimes(settings, state, clock, locks)
-    consultant = _consultant(settings)
+    consultant = consultant_of(settings)
     return World(
         lock=lock,
         journal=journal,
@@ -166,7 +166,7 @@ def open_world(settings: Settings) -> World:
     )
 
 
-def _consultant(settings: Settings) -> "OpenAIConsultant | None":
+def consultant_of(settings: Settings) -> "OpenAIConsultant | None":
     """The model that is configured; one that cannot be reached says so at each incident, and the rules go on."""
     if not settings.model:
         return None

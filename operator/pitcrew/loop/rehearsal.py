@@ -21,7 +21,17 @@ from pitcrew.core.policy import Guardrails
 from pitcrew.core.proposal import Plan
 from pitcrew.core.record import GENESIS, Entry, Head, Record
 from pitcrew.core.resource import HealthyService, ServiceKey, TargetKind
-from pitcrew.core.step import Consult, Diagnose, GatherEvidence, Judge, MakePlan, Step, Wait, next_step, situation_of
+from pitcrew.core.step import (
+    Consult,
+    Diagnose,
+    GatherEvidence,
+    Judge,
+    LeaveUnasked,
+    MakePlan,
+    Step,
+    Wait,
+    next_step,
+)
 from pitcrew.core.storm import Sky
 from pitcrew.loop.consulting import hear
 from pitcrew.loop.crew import Crew
@@ -29,11 +39,12 @@ from pitcrew.loop.desk import PAST_MAX, Desk
 from pitcrew.loop.fleet import remember
 from pitcrew.loop.perform import perform
 from pitcrew.loop.seeing import see
+from pitcrew.loop.situation import situation_at
 from pitcrew.loop.tokens import Tokens
 from pitcrew.ports import Clock, Consultant, ExecAnswer, HttpProber, Official, RunbookSource, Runtime
 from pitcrew.settings import Settings
 
-_THOUGHT = (GatherEvidence, Diagnose, Consult, MakePlan, Judge)
+_THOUGHT = (GatherEvidence, Diagnose, Consult, LeaveUnasked, MakePlan, Judge)
 """The steps that touch nothing: they look, think, and ask for a verdict."""
 
 
@@ -157,11 +168,7 @@ async def _hear(desk: Desk) -> None:
 
 
 def _next(desk: Desk) -> Step:
-    situation = situation_of(desk.service, desk.deviates(), desk.found(), desk.watch.sight, desk.guardrails)
-    if desk.crew.consultant is not None:
-        patience_s = desk.crew.settings.model_patience_s
-        situation = replace(situation, patience_s=patience_s, asking=desk.consultation.asking)
-    return next_step(desk.case, situation, desk.now())
+    return next_step(desk.case, situation_at(desk), desk.now())
 
 
 def _opened(desk: Desk, name: str) -> Opened:

@@ -11,6 +11,7 @@ import typer
 
 from pitcrew.core.errors import InvalidInput, PitCrewError, Refused
 from pitcrew.entrypoints.cli.completion import Shell, complete_if_asked
+from pitcrew.entrypoints.cli.evals import eval_app
 from pitcrew.entrypoints.cli.options import STATE, Format, IncidentId, JournalKey, Name, OneName, Runbooks, State
 from pitcrew.entrypoints.cli.output import Output, say, shown
 from pitcrew.entrypoints.cli.quick import quick
@@ -38,6 +39,7 @@ audit_app = typer.Typer(
     help="Check the journal, or acknowledge its damage.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(audit_app, name="audit")
+app.add_typer(eval_app, name="eval")
 
 
 class LogFormat(StrEnum):

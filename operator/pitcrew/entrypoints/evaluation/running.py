@@ -9,6 +9,7 @@ from pitcrew.adapters.runbooks.files import RunbookFiles
 from pitcrew.core.errors import JournalUnwritable
 from pitcrew.core.policy import NO_GUARDRAILS
 from pitcrew.core.record import Entry, Instant, Record
+from pitcrew.core.resource import Diagnosing, DiagnosisMode, Egress
 from pitcrew.entrypoints.evaluation.case import Case
 from pitcrew.entrypoints.evaluation.played import PlayedClock, Stage, play
 from pitcrew.entrypoints.evaluation.score import Chosen, chosen
@@ -24,9 +25,10 @@ Follow = Callable[[int, Chosen], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Way:
-    """One way of playing: its name, and the model that takes part."""
+    """One way of playing: its name, the mode that every service declares, and the model that takes part."""
 
     name: str
+    mode: DiagnosisMode = DiagnosisMode.RULES
     consultant: Consultant | None = None
 
 
@@ -41,12 +43,18 @@ async def run(way: Way, cases: Sequence[Case], settings: Settings, follow: Follo
     found = []
     for number, case in enumerate(cases, start=1):
         began = time.monotonic()
-        came = await play(stage, case)
+        came = await play(stage, _in_mode(case, way.mode))
         one = chosen(came, 0, time.monotonic() - began)
         found.append(one)
         if follow is not None:
             follow(number, one)
     return Run(name=way.name, chosen=tuple(found))
+
+
+def _in_mode(case: Case, mode: DiagnosisMode) -> Case:
+    diagnosing = Diagnosing(mode=mode, egress=Egress.ANY)
+    spec = case.service.spec.model_copy(update={"diagnosis": diagnosing})
+    return case.model_copy(update={"service": case.service.model_copy(update={"spec": spec})})
 
 
 def _official_at(clock: PlayedClock) -> Official:
