@@ -12,6 +12,7 @@ import typer
 from pitcrew.core.errors import InvalidInput, PitCrewError, Refused
 from pitcrew.entrypoints.cli.codes import BAD_NEWS, EXIT_CODES, GOOD, INPUT_INVALID, UNREADABLE
 from pitcrew.entrypoints.cli.completion import Shell, complete_if_asked
+from pitcrew.entrypoints.cli.evals import eval_app
 from pitcrew.entrypoints.cli.options import STATE, Format, IncidentId, JournalKey, Name, OneName, Runbooks, State
 from pitcrew.entrypoints.cli.output import Output, say, shown
 from pitcrew.entrypoints.cli.quick import quick
@@ -33,6 +34,7 @@ audit_app = typer.Typer(
 )
 app.add_typer(audit_app, name="audit")
 app.add_typer(runbooks_app, name="runbooks")
+app.add_typer(eval_app, name="eval")
 
 
 class LogFormat(StrEnum):

@@ -215,14 +215,16 @@ def _ruled(attempt: Attempt) -> str:
 
 
 def _looked(found: Rehearsal) -> list[list[object]]:
-    sight = found.seen.sight
+    seen = found.seen
+    assert seen is not None, "a rehearsal of a live service looks first"
+    sight = seen.sight
     target = (
         f"{sight.name} is {sight.state}"
         if isinstance(sight, RuntimeFacts)
         else f"{type(sight).__name__}: {sight.detail}"
     )
     rows: list[list[object]] = [["target", target]]
-    rows += [["probe", f"{one.probe}: {one.outcome} ({one.reason}) {one.detail}"] for one in found.seen.probes]
+    rows += [["probe", f"{one.probe}: {one.outcome} ({one.reason}) {one.detail}"] for one in seen.probes]
     return [*rows, ["deviations", ", ".join(map(str, found.found)) or "none"]]
 
 
