@@ -104,6 +104,7 @@ def gather(
     changes: Sequence[Fact] = (),
     history: Sequence[Fact] = (),
     former: Sequence[Fact] = (),
+    suspicion: Sequence[Fact] = (),
 ) -> tuple[Evidence, ...]:
     """All evidence of one instant, numbered E1, E2, ...; `missing` names what could not be gathered.
 
@@ -113,6 +114,7 @@ def gather(
         *_runtime_items(seen),
         *_probe_items(seen, found),
         *_told(changes),
+        *_told(suspicion),
         *_blamed_items(seen, logs),
         *(_fact(Source.RUNTIME, "missing", part, f"could not be gathered: {part}") for part in missing),
         *_log_items(logs, _started_at(seen)),

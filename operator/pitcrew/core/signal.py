@@ -39,6 +39,7 @@ FACTS: tuple[str, ...] = (
     "probe.swings",
     "changed",
     "former",
+    "suspicion",
     "event",
     "process",
     "missing",

@@ -12,6 +12,7 @@ from pitcrew.core.event import (
 )
 from pitcrew.core.evidence import PROCESSES_MAX, Fact, gather
 from pitcrew.core.observation import LogLine, Observation, ProbeReason, RuntimeFacts
+from pitcrew.core.suspicion import suspicion
 from pitcrew.loop.desk import Desk
 
 
@@ -22,16 +23,18 @@ async def gather_evidence(desk: Desk) -> Event | None:
     runtime = desk.crew.runtimes[desk.service.spec.target.kind]
     logs, no_logs = await _logs(desk, seen)
     processes, no_processes = await _processes(desk, seen)
+    events, missing = runtime.events(desk.service), (*no_logs, *no_processes)
     evidence = gather(
         seen,
         desk.found(),
         logs,
-        runtime.events(desk.service),
-        (*no_logs, *no_processes),
+        events,
+        missing,
         processes,
         changes=changes(seen, desk.healthy, desk.unchanged),
         history=_history(desk),
         former=former(desk.past),
+        suspicion=suspicion(seen, logs, events, processes, missing),
     )
     return EvidenceGathered(evidence=evidence, deviations=desk.found())
 
