@@ -8,9 +8,11 @@ import re
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
+from pitcrew.core import complaint
+from pitcrew.core.dependency import Dependency, all_good_since
 from pitcrew.core.deviation import Deviation, DeviationKind
 from pitcrew.core.observation import (
     Absent,
@@ -81,11 +83,18 @@ def gather(
     events: Sequence[RuntimeEvent],
     missing: Sequence[str] = (),
     processes: Sequence[str] = (),
+    dependencies: Sequence[Dependency] = (),
+    began_at: datetime | None = None,
 ) -> tuple[Evidence, ...]:
-    """All evidence of one instant, numbered E1, E2, ...; `missing` names what could not be gathered."""
+    """All evidence of one instant, numbered E1, E2, ...; `missing` names what could not be gathered.
+
+    `dependencies` are all that are declared, as they are now; the deviation began at `began_at`, or only now.
+    """
     items = [
         *_runtime_items(seen),
         *_probe_items(seen, found),
+        *_dependency_items(dependencies),
+        *_complaint_items(seen, logs, dependencies, began_at or seen.at),
         *_log_items(logs),
         *_blamed_items(seen, logs),
         *_event_items(events),
@@ -196,6 +205,38 @@ def _probe_items(seen: Observation, found: Sequence[Deviation]) -> list[_Item]:
             items.append(
                 _fact(Source.PROBE, "check.broken", result.probe, f"the check {result.probe} itself cannot run")
             )
+    return items
+
+
+def _dependency_items(dependencies: Sequence[Dependency]) -> list[_Item]:
+    return [_fact(Source.RUNTIME, _key_of(one), one.service, f"dependency {one}") for one in dependencies]
+
+
+def _key_of(dependency: Dependency) -> str:
+    if dependency.down:
+        return "dependency.down"
+    return "dependency.good" if dependency.good else "dependency.unknown"
+
+
+def _complaint_items(
+    seen: Observation, logs: Sequence[LogLine], dependencies: Sequence[Dependency], began_at: datetime
+) -> list[_Item]:
+    """What fresh lines of the log blame. What was said before all that is declared was healthy again is over."""
+    sight = seen.sight
+    if not isinstance(sight, RuntimeFacts):
+        return []
+    since = complaint.fresh_since(sight, began_at)
+    lines, healthy = complaint.since(logs, since, undated=True), all_good_since(dependencies)
+    if healthy is not None:
+        blaming = complaint.since(logs, max(since, healthy), undated=False)
+    else:
+        blaming = lines
+    blamed = complaint.blamed_dependencies(blaming, [one.service for one in dependencies], sight.kind)
+    items = [_fact(Source.LOG, "dependency.blamed", what, f"the log blames a dependency: {what}") for what in blamed]
+    if complaint.blames_disk(lines):
+        items.append(_fact(Source.LOG, "disk.blamed", True, "the log says that a disk is full"))
+    if complaint.blames_disk([sight.error]):
+        items.append(_fact(Source.RUNTIME, "disk.blamed", True, "the runtime says that a disk is full"))
     return items
 
 

@@ -25,7 +25,7 @@ from pitcrew.core.evidence import Evidence, Source
 from pitcrew.core.observation import Absent, RuntimeFacts, Sight
 from pitcrew.core.record import Json, digest
 from pitcrew.core.resource import Actions, HealthyService
-from pitcrew.core.runbook import Match, Remedy
+from pitcrew.core.runbook import Match, Remedy, excluded
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,7 +119,7 @@ def propose(
     reasons: list[str] = []
     for match in matches:
         for remedy in match.runbook.head.remedies:
-            bound = _bind(remedy, service, evidence, tried)
+            bound = _excluded(remedy, evidence) or _bind(remedy, service, evidence, tried)
             reason = bound if isinstance(bound, str) else _unfit(bound, sight, evidence, leading, match, tried)
             if isinstance(bound, str) or reason:
                 reasons.append(f"{match.runbook.head.id}: {remedy.action}: {reason}")
@@ -134,7 +134,7 @@ def propose(
 def _ask(match: Match, evidence: Sequence[Evidence]) -> str:
     """What a person is asked, with the values of the facts that the runbook names in braces."""
     ask = match.runbook.head.ask
-    for key in ("env.blamed",):
+    for key in ("env.blamed", "dependency.down", "dependency.blamed"):
         named = ", ".join(str(item.value) for item in evidence if item.key == key)
         ask = ask.replace(f"{{{key}}}", named or "unknown")
     return ask
@@ -150,6 +150,11 @@ def _proposal(action: Action, remedy: Remedy, match: Match, leading: Diagnosis) 
         undo_at_end=remedy.undo == "at-end",
         why=f"{match.runbook.head.title}: {leading.summary}",
     )
+
+
+def _excluded(remedy: Remedy, evidence: Sequence[Evidence]) -> str:
+    exclusion = excluded(remedy.not_when, evidence)
+    return f"the runbook excludes it: {exclusion}" if exclusion else ""
 
 
 def _bind(

@@ -18,13 +18,14 @@ class Remedy(BaseModel):
     """One action by its catalogue name; its parameters are bound from the service's declaration and the evidence.
 
     `undo` says when it is taken back if it did not help: `at-once`, or `at-end` when the next remedy builds on it and
-    only a failed incident takes it back.
+    only a failed incident takes it back. `not_when` are exclusions of this remedy alone, beside those of its runbook.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=lambda name: name.replace("_", "-"))
 
     action: Literal["start", "restart", "removeFile", "unpause", "connectNetwork"]
     undo: Literal["at-once", "at-end"] = "at-once"
+    not_when: Annotated[tuple[Signal, ...], Field(max_length=16)] = ()
 
 
 class RunbookHead(BaseModel):
@@ -62,15 +63,20 @@ class Match:
     evidence: tuple[str, ...]
 
 
-def retrieve(runbooks: Iterable[Runbook], diagnosis: Diagnosis, evidence: Sequence[Evidence]) -> tuple[Match, ...]:
-    """The runbooks for a cause whose signals hold and whose exclusions do not, the most specific first.
+def excluded(exclusions: Iterable[Signal], evidence: Sequence[Evidence]) -> Signal | None:
+    """The first exclusion that holds.
 
-    An exclusion over a log that could not be read counts as holding: missing evidence is no reason to act (S9).
+    One over a log that could not be read counts as holding: missing evidence is no reason to act (S9).
     """
+    return next((one for one in exclusions if shown(one, evidence).holds or unread(one, evidence)), None)
+
+
+def retrieve(runbooks: Iterable[Runbook], diagnosis: Diagnosis, evidence: Sequence[Evidence]) -> tuple[Match, ...]:
+    """The runbooks for a cause whose signals hold and whose exclusions do not, the most specific first."""
     found = []
     for runbook in runbooks:
         proof = all_shown(runbook.head.signals, evidence)
-        excluded = any(shown(s, evidence).holds or unread(s, evidence) for s in runbook.head.not_when)
-        if runbook.head.cause is diagnosis.cause and proof.holds and not excluded:
+        fits = proof.holds and excluded(runbook.head.not_when, evidence) is None
+        if runbook.head.cause is diagnosis.cause and fits:
             found.append(Match(runbook=runbook, evidence=proof.evidence))
     return tuple(sorted(found, key=lambda match: (-len(match.runbook.head.signals), match.runbook.head.id)))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from pitcrew.core.dependency import Dependency
 from pitcrew.core.deviation import Deviation
 from pitcrew.core.incident import (
     Attempt,
@@ -32,6 +33,8 @@ class Situation:
     """Seconds that planning waits for a model's answer; None where no model is configured."""
     asking: bool = False
     """Whether a question to a model is open in this run of PitCrew."""
+    dependencies: tuple[Dependency, ...] = ()
+    """The services that it is declared to depend on, as they are now."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -219,10 +222,17 @@ def situation_of(
     found: tuple[Deviation, ...] = (),
     sight: Sight | None = None,
     guardrails: Guardrails = NO_GUARDRAILS,
+    dependencies: tuple[Dependency, ...] = (),
 ) -> Situation:
     """The situation of a service as declared now, under the guardrails over it."""
     run = (sight.target_id, sight.instance) if isinstance(sight, RuntimeFacts) else None
-    return Situation(deviates=deviates, policy_digest=policy_digest(service, guardrails), found=found, run=run)
+    return Situation(
+        deviates=deviates,
+        policy_digest=policy_digest(service, guardrails),
+        found=found,
+        run=run,
+        dependencies=dependencies,
+    )
 
 
 def next_step(incident: Incident, situation: Situation, now: datetime) -> Step:
@@ -261,7 +271,7 @@ def next_step(incident: Incident, situation: Situation, now: datetime) -> Step:
         case Phase.UNDOING:
             return _look_back_undo(incident)
         case Phase.ESCALATED:
-            return _from_escalated(incident, situation)
+            return _from_escalated(incident, situation, now)
         case Phase.RECOVERED:
             return WriteReport()
         case Phase.CLOSED:
@@ -298,6 +308,8 @@ def _from_held(incident: Incident, situation: Situation, now: datetime) -> Step:
     verdict = incident.attempt.verdict
     if verdict is None or verdict.policy_digest != situation.policy_digest:
         return Reconsider(reason="the policy changed")
+    if fell := newly_down(incident, situation.dependencies):
+        return Reconsider(reason=_fell(fell))
     until = verdict.until or incident.changed_at + timedelta(seconds=HOLD_RECHECK_S)
     if now >= until:
         return JudgeAgain(attempt=incident.attempt)
@@ -312,7 +324,18 @@ def _from_awaiting(incident: Incident, situation: Situation) -> Step:
         return Reconsider(reason="the policy changed, so this plan is not the one to decide on")
     if situation.run is not None and situation.run != (plan.target_id, plan.instance):
         return Reconsider(reason="another run of the target, so this plan is not the one to decide on")
+    if fell := newly_down(incident, situation.dependencies):
+        return Reconsider(reason=f"{_fell(fell)}, so this plan is not the one to decide on")
     return HearDecision(attempt=incident.attempt)
+
+
+def newly_down(incident: Incident, dependencies: tuple[Dependency, ...]) -> tuple[Dependency, ...]:
+    """The dependencies that are down now and were not when evidence was gathered."""
+    return tuple(one for one in dependencies if one.down and one.service not in incident.down)
+
+
+def _fell(dependencies: tuple[Dependency, ...]) -> str:
+    return f"it depends on what is down now: {', '.join(map(str, dependencies))}"
 
 
 def _act(incident: Incident) -> Step:
@@ -360,7 +383,7 @@ def _look_back_undo(incident: Incident) -> Step:
     return LookBackUndo(attempt=attempt)
 
 
-def _from_escalated(incident: Incident, situation: Situation) -> Step:
+def _from_escalated(incident: Incident, situation: Situation, now: datetime) -> Step:
     if incident.reported_events < incident.events:
         return WriteReport()
     if situation.deviates is False:
@@ -369,4 +392,9 @@ def _from_escalated(incident: Incident, situation: Situation) -> Step:
         return Reconsider(reason="the declaration changed")
     if situation.deviates and situation.found and situation.found not in incident.considered:
         return Reconsider(reason=f"it deviates in another way now: {', '.join(map(str, situation.found))}")
+    awaited = [one for one in situation.dependencies if one.service in incident.waits_on and not one.settled(now)]
+    if awaited:
+        return Wait(reason=f"waits for what it depends on: {', '.join(map(str, awaited))}")
+    if situation.deviates and incident.waits_on:
+        return Reconsider(reason=f"what it depends on is down no longer: {', '.join(incident.waits_on)}")
     return Wait(reason=f"waits for a person: {incident.stuck_because}")

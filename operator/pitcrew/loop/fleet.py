@@ -27,6 +27,7 @@ from pitcrew.core.policy import Guardrails
 from pitcrew.core.record import Record
 from pitcrew.core.resource import ServiceKey
 from pitcrew.core.storm import Storm
+from pitcrew.loop.around import Around
 from pitcrew.loop.crew import Crew
 from pitcrew.loop.desk import NOTICES_MAX, PAST_MAX, Desk
 from pitcrew.loop.pulse import beat
@@ -116,6 +117,7 @@ class Fleet:
         self._policies: dict[str, str] = {}
         crew.sky.storm = self._memory.storm
         self._weather = Weather(crew, lambda: self.desks, self.wake)
+        self._around = Around(lambda: self.desks, self.wake)
 
     async def run(self) -> None:
         """Follow the declarations and the runtimes' events until PitCrew ends; effects under way are finished."""
@@ -199,6 +201,8 @@ class Fleet:
             ended=self._memory.ended.pop(key, [])[-PAST_MAX:],
             notices=self._memory.notices.pop(key, []),
             hired_at=self._crew.clock.now().at,
+            told_of=self._around.told_of,
+            looked_around=self._around.looked,
         )
         name = declared.service.metadata.name
         worker = Worker(

@@ -120,7 +120,9 @@ async def _think(desk: Desk, name: str) -> Step | None:
 
 
 def _next(desk: Desk) -> Step:
-    situation = situation_of(desk.service, desk.deviates(), desk.found(), desk.watch.sight, desk.guardrails)
+    situation = situation_of(
+        desk.service, desk.deviates(), desk.found(), desk.watch.sight, desk.guardrails, desk.dependencies
+    )
     return next_step(desk.case, situation, desk.now())
 
 

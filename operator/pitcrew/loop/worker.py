@@ -124,7 +124,9 @@ class Worker:
                 await desk.record(advised)
                 desk.consultation.settle()
                 continue
-            situation = situation_of(desk.service, desk.deviates(), desk.found(), desk.watch.sight, desk.guardrails)
+            situation = situation_of(
+                desk.service, desk.deviates(), desk.found(), desk.watch.sight, desk.guardrails, desk.dependencies
+            )
             if desk.crew.consultant is not None:
                 patience_s = desk.crew.settings.model_patience_s
                 situation = replace(situation, patience_s=patience_s, asking=desk.consultation.asking)

@@ -34,6 +34,7 @@ from pitcrew.core.resource.remediation import (
 from pitcrew.core.resource.service import (
     API_VERSION,
     KIND,
+    DependsOn,
     Desired,
     DesiredNetwork,
     HealthyService,
@@ -54,6 +55,7 @@ __all__ = [
     "Argument",
     "Budget",
     "ConnectNetworkAction",
+    "DependsOn",
     "Desired",
     "DesiredNetwork",
     "DnsName",

@@ -21,6 +21,7 @@ from pitcrew.core.incident import Attempt
 from pitcrew.core.observation import RuntimeFacts
 from pitcrew.core.permit import Permit
 from pitcrew.core.proposal import Plan
+from pitcrew.core.step import newly_down
 from pitcrew.core.verification import PROBE_INTERVAL_S, Stand, Verification, look, settle_s
 from pitcrew.loop.desk import Desk
 from pitcrew.loop.perform.wording import NOT_NOW, plain_text, told_by_probes
@@ -38,6 +39,8 @@ async def check_live(desk: Desk, attempt: Attempt) -> Event | None:
     sight = seen.sight
     if isinstance(sight, RuntimeFacts) and (sight.target_id, sight.instance) != (plan.target_id, plan.instance):
         return Checked(live=Live.CHANGED, detail=f"another run of the target: {sight.instance}")
+    if fell := newly_down(desk.case, desk.dependencies):
+        return Checked(live=Live.CHANGED, detail=f"it depends on what is down now: {', '.join(map(str, fell))}")
     live = still_deviates(desk.service, desk.case.deviations, seen)
     if live is None:
         return None

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 
-from pitcrew.core.deviation import still_deviates
+from pitcrew.core.deviation import deviating_since, still_deviates
 from pitcrew.core.errors import TargetAbsent, Unavailable
 from pitcrew.core.event import (
     Event,
@@ -14,7 +15,14 @@ from pitcrew.core.observation import LogLine, Observation, ProbeReason, RuntimeF
 from pitcrew.loop.desk import Desk
 
 
+AROUND_S = 10
+"""Seconds that evidence waits for a certain look at what the service depends on: long enough for a failing probe to be
+confirmed, so that a service is not remedied for the fault of another; short, since nobody waits for a hung one (L3)."""
+
+
 async def gather_evidence(desk: Desk) -> Event | None:
+    if not _looked_around(desk):
+        return None
     seen = await desk.look()
     if not _telling(desk, seen):
         return None
@@ -22,8 +30,15 @@ async def gather_evidence(desk: Desk) -> Event | None:
     logs, no_logs = await _logs(desk, seen)
     processes, no_processes = await _processes(desk, seen)
     missing = (*no_logs, *no_processes)
-    evidence = gather(seen, desk.found(), logs, runtime.events(desk.service), missing, processes)
+    began_at = deviating_since(desk.watch, desk.now())
+    events, dependencies = runtime.events(desk.service), desk.dependencies
+    evidence = gather(seen, desk.found(), logs, events, missing, processes, dependencies, began_at)
     return EvidenceGathered(evidence=evidence, deviations=desk.found())
+
+
+def _looked_around(desk: Desk) -> bool:
+    since = desk.case.changed_at
+    return desk.looked_around(desk.service, since) or desk.now() - since >= timedelta(seconds=AROUND_S)
 
 
 def _telling(desk: Desk, seen: Observation) -> bool:
