@@ -1,13 +1,14 @@
 """Complaints: what the fresh lines of a log blame beside the service itself: what it depends on, or a full disk.
 
-Only the kind of complaint leaves this module, never the words of the log; a log is data (S8), and what it says proves no
-remedy (S7). A line counts while it is fresh: of the present run, and of about the time in which the service deviates.
+Only the kind of complaint leaves this module, never the words of the log: a log is data (S8), and what it says proves
+no remedy (S7). A line counts while it is fresh: of the present run, and of about the time in which it deviates.
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from pitcrew.core.dependency import Dependency, all_good_since
 from pitcrew.core.observation import LogLine, RuntimeFacts
 from pitcrew.core.resource import ServiceKey, TargetKind
 
@@ -42,7 +43,8 @@ _UNREACHED = re.compile(
     re.I,
 )
 _TIMED_OUT = re.compile(
-    r"\bETIMEDOUT\b|\bconnect(?:ion|ing)?\b.{0,80}\btimed? ?out\b|\bdial\b.{0,80}\btimeout\b|\bupstream timed out\b", re.I
+    r"\bETIMEDOUT\b|\bconnect(?:ion|ing)?\b.{0,80}\btimed? ?out\b|\bdial\b.{0,80}\btimeout\b|\bupstream timed out\b",
+    re.I,
 )
 _OF_CALLERS = re.compile(r"\bclients?\b|\bidle\b|\bkeep-?alive\b|\bpeer\b|\baccept(?:ed|ing)?\b", re.I)
 """Words of a line about whoever calls the service; their connections time out all day, and that blames nobody."""
@@ -54,34 +56,47 @@ _FAILURES = {
 }
 
 
-def fresh_since(facts: RuntimeFacts, began_at: datetime) -> datetime:
+def blames_disk(logs: Sequence[LogLine], facts: RuntimeFacts, began_at: datetime) -> bool:
+    """Whether a fresh line says that a disk is full: no space, no inodes, no quota."""
+    return any(speaks_of_disk(line) for line in _since(logs, _fresh_since(facts, began_at), undated=True))
+
+
+def speaks_of_disk(text: str) -> bool:
+    """Whether a text says that a disk is full."""
+    return any(pattern.search(text) for pattern in _DISK)
+
+
+def blamed_dependencies(
+    logs: Sequence[LogLine], facts: RuntimeFacts, dependencies: Sequence[Dependency], began_at: datetime
+) -> tuple[str, ...]:
+    """What fresh lines say of something that the service calls: a declared service where a line names one, else how it
+    failed.
+
+    What was said before all that is declared was healthy again is over. In a container the loopback address is the
+    service itself, and blames nobody.
+    """
+    since, healthy = _fresh_since(facts, began_at), all_good_since(dependencies)
+    lines = _since(logs, max(since, healthy or since), undated=healthy is None)
+    found: dict[str, None] = {}
+    for line in lines:
+        how = _how_it_failed(line)
+        if how and not (facts.kind is TargetKind.DOCKER and _ITSELF.search(line)):
+            named = [str(one.service) for one in dependencies if _names(line, one.service)]
+            found.update(dict.fromkeys(named or [how]))
+    return tuple(found)
+
+
+def _fresh_since(facts: RuntimeFacts, began_at: datetime) -> datetime:
     """From when on a line tells of now: of the present or last run, and not from long before it began to deviate."""
     earliest = began_at - timedelta(seconds=BEFORE_S)
     return max(earliest, facts.started_at) if facts.started_at else earliest
 
 
-def since(logs: Sequence[LogLine], earliest: datetime, *, undated: bool) -> list[str]:
+def _since(logs: Sequence[LogLine], earliest: datetime, *, undated: bool) -> list[str]:
     """The lines of then and later; where `undated`, with the last of those whose time is not known."""
     old = [line for line in logs if line.at is None][-UNDATED_LINES_MAX:] if undated else []
     dated = [line for line in logs if line.at is not None and line.at >= earliest]
     return [line.text[:CHARS_MAX] for line in (*old, *dated)]
-
-
-def blames_disk(lines: Iterable[str]) -> bool:
-    """Whether a line says that a disk is full: no space, no inodes, no quota."""
-    return any(pattern.search(line) for line in lines for pattern in _DISK)
-
-
-def blamed_dependencies(lines: Iterable[str], declared: Collection[ServiceKey], kind: TargetKind) -> tuple[str, ...]:
-    """What the lines say of something that the service calls: a declared service where a line names one, else how it
-    failed. In a container the loopback address is the service itself."""
-    found: dict[str, None] = {}
-    for line in lines:
-        how = _how_it_failed(line)
-        if how and not (kind is TargetKind.DOCKER and _ITSELF.search(line)):
-            named = [key for key in declared if _names(line, key)]
-            found.update(dict.fromkeys(map(str, named) if named else (how,)))
-    return tuple(found)
 
 
 def _how_it_failed(line: str) -> str:

@@ -67,6 +67,12 @@ def unknown(service: HealthyService) -> tuple[Dependency, ...]:
     return tuple(Dependency(service=key, health=Health.UNKNOWN) for key in service.depends_on)
 
 
+def fallen(dependencies: Iterable[Dependency], before: Collection[str]) -> str:
+    """What is down now and was not before, in words; empty where nothing is."""
+    found = ", ".join(str(one) for one in dependencies if one.down and one.service not in before)
+    return f"it depends on what is down now: {found}" if found else ""
+
+
 # The graph of all that is declared
 
 Graph = Mapping[ServiceKey, Sequence[ServiceKey]]
@@ -104,6 +110,17 @@ def circles(graph: Graph) -> tuple[tuple[ServiceKey, ...], ...]:
 def undeclared(graph: Graph) -> tuple[tuple[ServiceKey, ServiceKey], ...]:
     """Each service with one that it depends on and nobody declares."""
     return tuple((service, one) for service in sorted(graph) for one in graph[service] if one not in graph)
+
+
+def remarks(graph: Graph) -> tuple[str, ...]:
+    """What is worth knowing of a graph before it fails; none of it is an error."""
+    return (
+        *(f"{service} depends on {one}, which is not declared there" for service, one in undeclared(graph)),
+        *(
+            f"{', '.join(circle)} depend on each other in turn: while they fail none of them waits for another"
+            for circle in circles(graph)
+        ),
+    )
 
 
 def explained(graph: Graph, failing: Collection[ServiceKey]) -> frozenset[ServiceKey]:

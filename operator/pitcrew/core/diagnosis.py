@@ -105,7 +105,7 @@ RULES: tuple[DiagnosisRule, ...] = (
             fact("dependency.blamed"),
         ),
         confidence=98,
-        summary="it dies again and again while a service that it is declared to depend on is down, which its log blames",
+        summary="it dies again and again while what it is declared to depend on is down, which its log blames",
     ),
     DiagnosisRule(
         cause=Cause.DEPENDENCY_DOWN,
@@ -117,7 +117,7 @@ RULES: tuple[DiagnosisRule, ...] = (
             fact("dependency.blamed"),
         ),
         confidence=98,
-        summary="it died while a service that it is declared to depend on is down, which its log blames",
+        summary="it died while what it is declared to depend on is down, which its log blames",
     ),
     DiagnosisRule(
         cause=Cause.DEPENDENCY_DOWN,

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pitcrew.core import complaint
-from pitcrew.core.dependency import Dependency, all_good_since
+from pitcrew.core.dependency import Dependency
 from pitcrew.core.deviation import Deviation, DeviationKind
 from pitcrew.core.observation import (
     Absent,
@@ -221,21 +221,15 @@ def _key_of(dependency: Dependency) -> str:
 def _complaint_items(
     seen: Observation, logs: Sequence[LogLine], dependencies: Sequence[Dependency], began_at: datetime
 ) -> list[_Item]:
-    """What fresh lines of the log blame. What was said before all that is declared was healthy again is over."""
+    """What fresh lines of the log blame, and the runtime where it could not start the target."""
     sight = seen.sight
     if not isinstance(sight, RuntimeFacts):
         return []
-    since = complaint.fresh_since(sight, began_at)
-    lines, healthy = complaint.since(logs, since, undated=True), all_good_since(dependencies)
-    if healthy is not None:
-        blaming = complaint.since(logs, max(since, healthy), undated=False)
-    else:
-        blaming = lines
-    blamed = complaint.blamed_dependencies(blaming, [one.service for one in dependencies], sight.kind)
-    items = [_fact(Source.LOG, "dependency.blamed", what, f"the log blames a dependency: {what}") for what in blamed]
-    if complaint.blames_disk(lines):
+    what = complaint.blamed_dependencies(logs, sight, dependencies, began_at)
+    items = [_fact(Source.LOG, "dependency.blamed", one, f"the log blames a dependency: {one}") for one in what]
+    if complaint.blames_disk(logs, sight, began_at):
         items.append(_fact(Source.LOG, "disk.blamed", True, "the log says that a disk is full"))
-    if complaint.blames_disk([sight.error]):
+    if complaint.speaks_of_disk(sight.error):
         items.append(_fact(Source.RUNTIME, "disk.blamed", True, "the runtime says that a disk is full"))
     return items
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from pitcrew.core.dependency import Dependency
+from pitcrew.core.dependency import Dependency, fallen
 from pitcrew.core.deviation import Deviation
 from pitcrew.core.incident import (
     Attempt,
@@ -308,8 +308,8 @@ def _from_held(incident: Incident, situation: Situation, now: datetime) -> Step:
     verdict = incident.attempt.verdict
     if verdict is None or verdict.policy_digest != situation.policy_digest:
         return Reconsider(reason="the policy changed")
-    if fell := newly_down(incident, situation.dependencies):
-        return Reconsider(reason=_fell(fell))
+    if fell := fallen(situation.dependencies, incident.down):
+        return Reconsider(reason=fell)
     until = verdict.until or incident.changed_at + timedelta(seconds=HOLD_RECHECK_S)
     if now >= until:
         return JudgeAgain(attempt=incident.attempt)
@@ -324,18 +324,9 @@ def _from_awaiting(incident: Incident, situation: Situation) -> Step:
         return Reconsider(reason="the policy changed, so this plan is not the one to decide on")
     if situation.run is not None and situation.run != (plan.target_id, plan.instance):
         return Reconsider(reason="another run of the target, so this plan is not the one to decide on")
-    if fell := newly_down(incident, situation.dependencies):
-        return Reconsider(reason=f"{_fell(fell)}, so this plan is not the one to decide on")
+    if fell := fallen(situation.dependencies, incident.down):
+        return Reconsider(reason=f"{fell}, so this plan is not the one to decide on")
     return HearDecision(attempt=incident.attempt)
-
-
-def newly_down(incident: Incident, dependencies: tuple[Dependency, ...]) -> tuple[Dependency, ...]:
-    """The dependencies that are down now and were not when evidence was gathered."""
-    return tuple(one for one in dependencies if one.down and one.service not in incident.down)
-
-
-def _fell(dependencies: tuple[Dependency, ...]) -> str:
-    return f"it depends on what is down now: {', '.join(map(str, dependencies))}"
 
 
 def _act(incident: Incident) -> Step:

@@ -5,11 +5,12 @@ no command, so that an exec probe says Unknown here.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pitcrew.core.action import Seen, Trace
 from pitcrew.core.conditions import ServiceStatus
+from pitcrew.core.dependency import Dependency, unknown
 from pitcrew.core.deviation import Deviation, deviating_since, observe, severity
 from pitcrew.core.errors import Refused
 from pitcrew.core.event import Opened, Reconsidered
@@ -47,11 +48,15 @@ class Rehearsal:
     was_open: Incident | None
     incident: Incident | None
     step: Step | None
+    dependencies: tuple[Dependency, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Eyes:
-    """What a rehearsal looks with; `records` are those of the journal, and `standing` is filled from them."""
+    """What a rehearsal looks with; `records` are those of the journal, and `standing` is filled from them.
+
+    It looks at one service only: how those are that it depends on is told by `told_of`.
+    """
 
     settings: Settings
     clock: Clock
@@ -62,6 +67,7 @@ class Eyes:
     runbooks: RunbookSource
     standing: Standing
     guardrails: Guardrails
+    told_of: Callable[[HealthyService], tuple[Dependency, ...]] = unknown
 
 
 async def rehearse(eyes: Eyes, service: HealthyService) -> Rehearsal:
@@ -85,6 +91,7 @@ async def rehearse(eyes: Eyes, service: HealthyService) -> Rehearsal:
         incident=was_open,
         guardrails=eyes.guardrails.binding(service),
         ended=memory.ended.get(service.key, [])[-PAST_MAX:],
+        told_of=eyes.told_of,
     )
     seen = await see(crew, service)
     for _ in range(_looks(service)):
@@ -97,6 +104,7 @@ async def rehearse(eyes: Eyes, service: HealthyService) -> Rehearsal:
         was_open=was_open,
         incident=desk.incident,
         step=step,
+        dependencies=desk.dependencies,
     )
 
 

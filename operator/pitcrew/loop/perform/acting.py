@@ -5,6 +5,7 @@ from collections.abc import Coroutine
 from datetime import timedelta
 
 from pitcrew.core.action import Seen, Trace, describe
+from pitcrew.core.dependency import fallen
 from pitcrew.core.deviation import still_deviates
 from pitcrew.core.errors import EffectFailed, OutcomeUnknown, Refused, TargetAbsent, TargetAmbiguous, Unavailable
 from pitcrew.core.event import (
@@ -21,7 +22,6 @@ from pitcrew.core.incident import Attempt
 from pitcrew.core.observation import RuntimeFacts
 from pitcrew.core.permit import Permit
 from pitcrew.core.proposal import Plan
-from pitcrew.core.step import newly_down
 from pitcrew.core.verification import PROBE_INTERVAL_S, Stand, Verification, look, settle_s
 from pitcrew.loop.desk import Desk
 from pitcrew.loop.perform.wording import NOT_NOW, plain_text, told_by_probes
@@ -39,8 +39,8 @@ async def check_live(desk: Desk, attempt: Attempt) -> Event | None:
     sight = seen.sight
     if isinstance(sight, RuntimeFacts) and (sight.target_id, sight.instance) != (plan.target_id, plan.instance):
         return Checked(live=Live.CHANGED, detail=f"another run of the target: {sight.instance}")
-    if fell := newly_down(desk.case, desk.dependencies):
-        return Checked(live=Live.CHANGED, detail=f"it depends on what is down now: {', '.join(map(str, fell))}")
+    if fell := fallen(desk.dependencies, desk.case.down):
+        return Checked(live=Live.CHANGED, detail=fell)
     live = still_deviates(desk.service, desk.case.deviations, seen)
     if live is None:
         return None

@@ -14,7 +14,6 @@ from pitcrew.core.evidence import PROCESSES_MAX, gather
 from pitcrew.core.observation import LogLine, Observation, ProbeReason, RuntimeFacts
 from pitcrew.loop.desk import Desk
 
-
 AROUND_S = 10
 """Seconds that evidence waits for a certain look at what the service depends on: long enough for a failing probe to be
 confirmed, so that a service is not remedied for the fault of another; short, since nobody waits for a hung one (L3)."""
