@@ -200,7 +200,7 @@ _STATUS_OLD = 3
 """Heartbeats of the status files after which one tells nothing of now."""
 
 
-def _instant(value: Json | None) -> datetime | None:
+def _instant(value: object) -> datetime | None:
     try:
         return datetime.fromisoformat(str(value))
     except ValueError:
