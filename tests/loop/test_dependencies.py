@@ -1,5 +1,6 @@
 """Services that depend on others: the one that is down is healed, and those that only suffer from it are left alone."""
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,12 +10,14 @@ from pitcrew.core.dependency import SETTLE_S
 from pitcrew.core.deviation import Deviation, DeviationKind, Health
 from pitcrew.core.diagnosis import Cause
 from pitcrew.core.incident import Incident, Phase
-from pitcrew.core.observation import StoppedBy
+from pitcrew.core.observation import Sight, StoppedBy
 from pitcrew.core.resource import HealthyService, ServiceKey
 from pitcrew.core.storm import STORM_TYPES
+from pitcrew.loop.perform.gathering import AROUND_S
 from pitcrew.settings import Settings
 from tests.fakes.engine import Away, FakeTarget
 from tests.fakes.prober import SILENT
+from tests.fakes.runtime import FakeRuntime
 from tests.loop.composed import FLAG, House, manifest
 from tests.loop.virtual import run
 
@@ -275,6 +278,33 @@ def test_many_that_need_one_are_no_storm_and_none_of_them_is_restarted(tmp_path:
         assert [house.effects(name) for name in names] == [[]] * len(names)
         began = [record.type for record in house.journal.read() if record.type in STORM_TYPES]
         assert began in ([], ["StormBegan", "StormEnded"])
+
+    run(test())
+
+
+def test_a_dependency_that_cannot_be_looked_at_delays_nobody_for_long(tmp_path: Path) -> None:
+    hangs, again = asyncio.Event(), asyncio.Event()
+
+    class Hung(FakeRuntime):
+        async def look(self, service: HealthyService) -> Sight:
+            if hangs.is_set() and service.metadata.name == "db":
+                await again.wait()
+            return await super().look(service)
+
+    async def test() -> None:
+        house = House(tmp_path, db(), api())
+        house.runtime_of = Hung
+        async with house.running():
+            await begun(house)
+            hangs.set()
+            await house.passes(20)
+            house.prober.sick.add("api")
+            house.engine.after_effect = lambda target, action: house.prober.sick.discard(target.name)
+            await house.until(lambda: of(house, "api"))
+            opened_s = house.elapsed_s()
+            await house.until(lambda: house.effects("api"))
+            assert house.elapsed_s() - opened_s < AROUND_S + 5
+            again.set()
 
     run(test())
 

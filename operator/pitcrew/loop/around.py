@@ -3,23 +3,30 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from pitcrew.core.dependency import Dependency, below
+from pitcrew.core.dependency import Dependency, Graph, below
 from pitcrew.core.deviation import health, respected
 from pitcrew.core.resource import HealthyService, ServiceKey
 from pitcrew.loop.desk import Desk
 
 
 class Around:
-    """`desks` are those of all declared services; `wake` has one of them looked at now."""
+    """`desks` are those of all declared services, `graph` is as declared now; `wake` has one of them looked at now."""
 
-    def __init__(self, desks: Callable[[], Mapping[ServiceKey, Desk]], wake: Callable[[ServiceKey], None]) -> None:
+    def __init__(
+        self,
+        desks: Callable[[], Mapping[ServiceKey, Desk]],
+        graph: Callable[[], Graph],
+        wake: Callable[[ServiceKey], None],
+    ) -> None:
         self._desks = desks
+        self._graph = graph
         self._wake = wake
 
     def told_of(self, service: HealthyService) -> tuple[Dependency, ...]:
         """How the services that this one depends on are now."""
-        desks = self._desks()
-        graph = {key: desk.service.depends_on for key, desk in desks.items()} if service.depends_on else {}
+        if not service.depends_on:
+            return ()
+        desks, graph = self._desks(), self._graph()
         return tuple(
             _told(desks[key], circular=service.key in below(graph, key)) if key in desks else Dependency(service=key)
             for key in service.depends_on
@@ -27,6 +34,8 @@ class Around:
 
     def looked(self, service: HealthyService, since: datetime) -> bool:
         """Whether all of them were looked at since then, without a doubt; those that were not are looked at now."""
+        if not service.depends_on:
+            return True
         desks = self._desks()
         doubtful = [key for key in service.depends_on if key in desks and not desks[key].certain_since(since)]
         for key in doubtful:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from pitcrew.core import order, storm
 from pitcrew.core.conditions import Notice, notice, storm_notice
+from pitcrew.core.dependency import Graph, graph_of
 from pitcrew.core.event import (
     EVENT_TYPES,
     Abandoned,
@@ -117,7 +118,8 @@ class Fleet:
         self._policies: dict[str, str] = {}
         crew.sky.storm = self._memory.storm
         self._weather = Weather(crew, lambda: self.desks, self.wake)
-        self._around = Around(lambda: self.desks, self.wake)
+        self._graph: Graph = {}
+        self._around = Around(lambda: self.desks, lambda: self._graph, self.wake)
 
     async def run(self) -> None:
         """Follow the declarations and the runtimes' events until PitCrew ends; effects under way are finished."""
@@ -162,6 +164,7 @@ class Fleet:
             _log.warning("manifest problem", extra={"text": str(problem)})
         self._policies = {name: f"{one.file}:{one.line}" for name, one in loaded.policies.items()}
         services = [declared.service for declared in loaded.services.values()]
+        self._graph = graph_of(services)
         for runtime in self._crew.runtimes.values():
             runtime.declare([service for service in services if service.spec.target.kind is runtime.kind])
         gone = [key for key, worker in self._workers.items() if self._must_end(worker, loaded.services.get(key))]
