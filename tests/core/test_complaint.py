@@ -110,6 +110,13 @@ def test_of_lines_without_a_time_the_last_count() -> None:
     assert blamed([*quiet, *lines(REFUSES)]) == ("connection refused",)
 
 
+def test_lines_without_a_time_are_old_where_their_stream_was_written_last_long_ago() -> None:
+    quiet = LogLine(at=at(-4000), stream="stderr", text="connected")
+    assert blamed([*lines(REFUSES), quiet]) == ()
+    other = LogLine(at=at(-4000), stream="stdout", text="connected")
+    assert blamed([*lines(REFUSES), other]) == ("connection refused",)
+
+
 def test_what_was_said_before_all_dependencies_were_healthy_again_is_over() -> None:
     back = Dependency(service=DB, health=Health.HEALTHY, healthy_since=at(0))
     down = Dependency(service=ServiceKey("default/cache"), health=Health.UNHEALTHY)

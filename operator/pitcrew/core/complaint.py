@@ -15,7 +15,7 @@ from pitcrew.core.resource import ServiceKey, TargetKind
 BEFORE_S = 120
 """Seconds before it began to deviate from which on a line counts: a fault is often logged before a probe sees it."""
 UNDATED_LINES_MAX = 50
-"""Last lines that count where the runtime cannot tell when a line was written."""
+"""Last lines that count where the runtime cannot tell when a line was written, as for a local process."""
 CHARS_MAX = 2048
 """Characters of one line that are searched."""
 
@@ -93,10 +93,16 @@ def _fresh_since(facts: RuntimeFacts, began_at: datetime) -> datetime:
 
 
 def _since(logs: Sequence[LogLine], earliest: datetime, *, undated: bool) -> list[str]:
-    """The lines of then and later; where `undated`, with the last of those whose time is not known."""
-    old = [line for line in logs if line.at is None][-UNDATED_LINES_MAX:] if undated else []
-    dated = [line for line in logs if line.at is not None and line.at >= earliest]
-    return [line.text[:CHARS_MAX] for line in (*old, *dated)]
+    """The lines of then and later; where `undated`, with the last of those whose time is not known and that no line of
+    an earlier time follows in their stream."""
+    found, stale, room = [], set(), UNDATED_LINES_MAX if undated else 0
+    for line in reversed(logs):
+        if line.at is not None and line.at < earliest:
+            stale.add(line.stream)
+        elif line.at is not None or (room > 0 and line.stream not in stale):
+            found.append(line.text[:CHARS_MAX])
+            room -= line.at is None
+    return found[::-1]
 
 
 def _how_it_failed(line: str) -> str:
