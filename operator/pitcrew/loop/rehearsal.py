@@ -5,11 +5,12 @@ runs no command, so that an exec probe says Unknown here. A model is asked where
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pitcrew.core.action import Seen, Trace
 from pitcrew.core.conditions import ServiceStatus
+from pitcrew.core.dependency import Dependency, unknown
 from pitcrew.core.deviation import Deviation, Watch, deviating_since, observe, severity
 from pitcrew.core.errors import Refused
 from pitcrew.core.event import Opened, Reconsidered
@@ -59,11 +60,15 @@ class Rehearsal:
     was_open: Incident | None
     incident: Incident | None
     step: Step | None
+    dependencies: tuple[Dependency, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Eyes:
-    """What a rehearsal looks with; `records` are those of the journal, and `standing` is filled from them."""
+    """What a rehearsal looks with; `records` are those of the journal, and `standing` is filled from them.
+
+    It looks at one service only: how those are that it depends on is told by `told_of`.
+    """
 
     settings: Settings
     clock: Clock
@@ -76,6 +81,7 @@ class Eyes:
     guardrails: Guardrails
     consultant: Consultant | None = None
     search: RunbookSearch | None = None
+    told_of: Callable[[HealthyService], tuple[Dependency, ...]] = unknown
 
 
 async def rehearse(eyes: Eyes, service: HealthyService) -> Rehearsal:
@@ -114,6 +120,7 @@ async def rehearse_from(eyes: Eyes, service: HealthyService, watch: Watch) -> Re
         guardrails=eyes.guardrails.binding(service),
         ended=memory.ended.get(service.key, [])[-PAST_MAX:],
         watch=watch,
+        told_of=eyes.told_of,
     )
     step = await _think(desk, memory.next_id(service.metadata.name))
     return Rehearsal(
@@ -123,6 +130,7 @@ async def rehearse_from(eyes: Eyes, service: HealthyService, watch: Watch) -> Re
         was_open=was_open,
         incident=desk.incident,
         step=step,
+        dependencies=desk.dependencies,
     )
 
 
