@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from pitcrew.core.deviation import STOPPED_BY_PERSON, respected
 from pitcrew.core.diagnosis import Cause
-from pitcrew.core.incident import Incident
 from pitcrew.core.prompt import tokens_of
 from pitcrew.core.step import AskPermit
 from pitcrew.entrypoints.evaluation.case import Case
-from pitcrew.entrypoints.evaluation.played import Came
+from pitcrew.entrypoints.evaluation.played import Came, sight_of
 
 CONFIDENCE = 0.95
 BINS = 10
@@ -96,7 +96,7 @@ class Sums:
 def chosen(came: Came, evidence_tokens: int, seconds: float) -> Chosen:
     """What came of a case beside its label."""
     case, incident = came.case, came.incident
-    cause, confidence, by_model = _led(incident)
+    cause, confidence, by_model = _led(came)
     proposed = incident.attempts[-1] if incident and incident.attempts else None
     action = proposed.plan.action.name if proposed else "none"
     alone = isinstance(came.step, AskPermit)
@@ -124,10 +124,13 @@ def chosen(came: Came, evidence_tokens: int, seconds: float) -> Chosen:
     )
 
 
-def _led(incident: Incident | None) -> tuple[Cause, int, bool]:
-    """The cause that was planned by, its confidence, and whether a model's word led."""
+def _led(came: Came) -> tuple[Cause, int, bool]:
+    """The cause that was planned by, its confidence, and whether a model's word led; a stop that is respected opens no
+    incident, and the status says so."""
+    incident = came.incident
     if incident is None or not incident.diagnoses:
-        return Cause.UNKNOWN, 0, False
+        stopped = respected(sight_of(came.case), came.case.at) == STOPPED_BY_PERSON
+        return (Cause.STOPPED_BY_SOMEONE, 100, False) if stopped else (Cause.UNKNOWN, 0, False)
     led = incident.attempts[-1].leading if incident.attempts else None
     first = led or incident.diagnoses[0]
     return first.cause, first.confidence, led is not None and led.by != incident.diagnoses[0].by
