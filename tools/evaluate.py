@@ -30,20 +30,21 @@ HEAD = """<!-- Made by `make eval`; do not edit. -->
 
 # How good it is, on labelled incidents
 
-{cases} incidents, recorded by hand from every fault in the project's fault list, on many kinds of applications and log styles,
-with noise, misleading lines and missing parts. The development half is what the rules were tuned on; the test half was
-written before and apart from them, by an author who had not read them, and is not read while they are tuned
-(`tests/bench/cases/README.md`). {date}, PitCrew {version}.
+{cases} incidents of every fault in the project's fault list, on many kinds of applications and log styles, with noise,
+misleading lines and missing parts. They were written by hand in the form of recordings; none was recorded off a live
+engine. The development half is what the rules were tuned on; the test half was written before and apart from them, by
+an author who had not read them, and is not read while they are tuned (`tests/bench/cases/README.md`). {date}, PitCrew
+{version}.
 
-*Harmful* is a first step that would do damage, carried out without a person. *At least* and *at most* are one-sided bounds
-at 95 %. *Evidence to raw log* compares tokens; short logs are smaller than the facts beside them.
+*Harmful* is a first step that would do damage, carried out without a person. *At least* and *at most* are one-sided
+bounds at 95 %. *Evidence to raw log* compares tokens; short logs are smaller than the facts beside them.
 """
 SMALL = """
 ## Beside small models, on the test half
 
-{models}: models of 270 and 135 million parameters, served on this machine. They play every {sample}th case of the test half,
-and the rules play the same cases for comparison. *Worse than rules alone* counts cases in which more was done without a
-person, and not rightly, than the rules alone would have done.
+{models}: models of 270 and 135 million parameters, served on this machine. They play one of {sample} cases of the test
+half, and the rules play the same cases for comparison. *Worse than rules alone* counts cases in which more was done
+without a person, and not rightly, than the rules alone would have done.
 """
 
 
