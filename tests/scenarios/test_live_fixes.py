@@ -81,8 +81,13 @@ def test_a_crash_loop_by_a_bad_environment_is_not_restarted_and_says_what_to_cha
     stage.chaos("break", "badenv")
     try:
         seen = operator.wait_for(
-            lambda seen: seen["incident"] and seen["incident"]["phase"] == "Escalated" and seen["incident"]["report"],
-            "an escalated incident",
+            lambda seen: (
+                seen["incident"]
+                and seen["incident"]["phase"] == "Escalated"
+                and "BadConfig" in [one["cause"] for one in seen["incident"]["diagnoses"]]
+                and seen["incident"]["report"]
+            ),
+            "an incident that is escalated for its configuration; for a moment there was no container at all",
             within_s=90,
         )
         assert stage.acts() == acts, "it was started or restarted"
