@@ -274,7 +274,7 @@ def incident_machine() -> str:
     told = "".join(
         f"`{event}` leads from {', '.join(sorted(phases))} to {to}.\n\n" for event, (phases, to) in everywhere.items()
     )
-    told += "".join(f"`{event}` moves nothing, in every phase but Closed.\n\n" for event in staying)
+    told += "".join(f"`{event}` moves nothing, in every phase{but}.\n\n" for event, but in staying.items())
     diagram = "\n".join(["```mermaid", "stateDiagram-v2", *lines, f"    {Phase.CLOSED} --> [*]", "```"])
     table = "".join(f"| {phase or 'none'} | {event} | {to} |\n" for (phase, event), to in TRANSITIONS.items())
     return (
@@ -286,10 +286,12 @@ def incident_machine() -> str:
     )
 
 
-def _moving_nothing() -> list[str]:
-    """Events that are taken in each phase but the last and leave it as it is."""
+def _moving_nothing() -> Mapping[str, str]:
+    """Events that are taken in each phase, or in each but the last, and leave it as it is; and which phase is left out,
+    in words."""
     kept = Counter(event for (phase, event), to in TRANSITIONS.items() if phase is to)
-    return [event for event, count in kept.items() if count == len(Phase) - 1]
+    but = {len(Phase): "", len(Phase) - 1: f" but {Phase.CLOSED}"}
+    return {event: but[count] for event, count in kept.items() if count in but}
 
 
 def _from_almost_everywhere() -> Mapping[str, tuple[list[str], str]]:

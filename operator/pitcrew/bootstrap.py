@@ -128,6 +128,7 @@ def prepare_state(state: Path) -> Path:
 def open_world(settings: Settings) -> World:
     """Lock the state directory and make every adapter."""
     from pitcrew.adapters.clock.boot import BootClock
+    from pitcrew.adapters.diagnoser.configured import configured
     from pitcrew.adapters.journal.disk import read_key
     from pitcrew.adapters.ledger.files import LedgerFile
     from pitcrew.adapters.manifests.watch import ManifestWatch
@@ -147,7 +148,7 @@ def open_world(settings: Settings) -> World:
     clock = journal.clock
     locks = TargetLocks(settings.lock_dir or default_directory(), owner=f"state {state}")
     runtimes, actuators = _runtimes(settings, state, clock, locks)
-    consultant = consultant_of(settings)
+    consultant = configured(settings)
     runbooks = RunbookFiles.load(settings.runbooks)
     return World(
         lock=lock,
@@ -178,21 +179,6 @@ def _search(runbooks: RunbookSource) -> RunbookSearch:
     from pitcrew.adapters.search.fts5 import Fts5Search
 
     return Fts5Search.over(runbooks.runbooks())
-
-
-def consultant_of(settings: Settings) -> "OpenAIConsultant | None":
-    """The model that is configured; one that cannot be reached says so at each incident, and the rules go on."""
-    if not settings.model:
-        return None
-    from pitcrew.adapters.diagnoser.openai import OpenAIConsultant
-
-    return OpenAIConsultant(
-        model=settings.model,
-        api_key=os.environ.get("OPENAI_API_KEY", ""),
-        base_url=os.environ.get("OPENAI_BASE_URL", ""),
-        deadline_s=settings.model_deadline_s,
-        monotonic=time.monotonic,
-    )
 
 
 def _witnesses(

@@ -57,7 +57,8 @@ def test_services_are_completed(state: Path) -> None:
 
 
 def test_incidents_are_completed_the_newest_first(state: Path) -> None:
-    assert completed(state, "pitcrew", "why", "") == ["victim-10", "victim-2", "victim-1"]
+    for command in ("why", "ask"):
+        assert completed(state, "pitcrew", command, "") == ["victim-10", "victim-2", "victim-1"]
     assert completed(state, "pitcrew", "report", "victim-1") == ["victim-10", "victim-1"]
 
 

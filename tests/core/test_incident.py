@@ -159,8 +159,22 @@ def test_from_every_phase_there_is_a_way_to_the_end_also_without_withdrawing(pha
     assert Phase.CLOSED in _reach(phase, kept)
 
 
-def test_what_is_closed_stays_closed() -> None:
-    assert not [what for origin, what in TRANSITIONS if origin is Phase.CLOSED]
+def test_what_is_closed_stays_closed_and_takes_no_more_than_what_a_model_says_late() -> None:
+    assert {what: to for (origin, what), to in TRANSITIONS.items() if origin is Phase.CLOSED} == {
+        "Advised": Phase.CLOSED
+    }
+
+
+def test_a_late_answer_ends_the_question_of_a_closed_incident_and_nothing_else_of_it_changes() -> None:
+    asked = advance(replace(STOOD, phase=Phase.VERIFYING), ASKED, at(7))
+    before = replace(asked, phase=Phase.CLOSED)
+    after = advance(before, ADVISED, at(9))
+    (kept,) = after.advice
+    assert (kept.opinion, kept.tokens, kept.asked_at, kept.answered_at) == (OPINION, 700, at(7), at(9))
+    assert not after.open
+    assert replace(after, advice=before.advice, events=before.events) == before
+    with pytest.raises(Impossible):
+        advance(after, ASKED, at(10))
 
 
 def test_nothing_is_undone_after_a_recovery() -> None:

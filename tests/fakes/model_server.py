@@ -2,9 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from threading import Thread
 from typing import Any
 
 Behaviour = Callable[["Asked", asyncio.StreamWriter], Awaitable[None]]
@@ -78,6 +80,28 @@ async def serving(behave: Behaviour) -> AsyncIterator[ModelServer]:
         made.closing.set()
         server.close()
         await server.wait_closed()
+
+
+@contextmanager
+def serving_beside(behave: Behaviour) -> Iterator[ModelServer]:
+    """The same in a thread of its own, for a test that waits for real commands."""
+    begun: Future[tuple[ModelServer, Callable[[], object]]] = Future()
+
+    async def life() -> None:
+        ended = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        async with serving(behave) as server:
+            begun.set_result((server, lambda: loop.call_soon_threadsafe(ended.set)))
+            await ended.wait()
+
+    thread = Thread(target=lambda: asyncio.run(life()), daemon=True)
+    thread.start()
+    server, end = begun.result(timeout=10)
+    try:
+        yield server
+    finally:
+        end()
+        thread.join()
 
 
 def answers(raw: bytes | str, *, status: int = 200, kind: str = "application/json", more: str = "") -> Behaviour:

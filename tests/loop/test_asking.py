@@ -25,13 +25,14 @@ GOOD, BAD = opinion(), "I think it is the flag file."
 
 @cache
 def one_turn() -> int:
-    """Tokens that leave room for one turn of the demo's question, and not for a second."""
+    """Tokens that leave room for one turn of the demo's question, also where it tells of former incidents, and not for
+    a second."""
 
     async def learn() -> int:
         with TemporaryDirectory() as state:
             model = FakeConsultant(says(GOOD))
             await beside(model, Path(state))
-            return model.asked[0].reserve.tokens + 100
+            return model.asked[0].reserve.tokens + 400
 
     return run(learn())
 
@@ -49,11 +50,12 @@ class Learns(FakeConsultant):
 
 
 async def beside(model: FakeConsultant, tmp_path: Path, **settings: object) -> House:
-    """A house that healed beside this model."""
+    """A house that healed beside this model, which then had its say."""
     house = house_with(tmp_path, model, risky(), model_patience_s=120, **settings)
     house.flag()
     async with house.running():
         await house.healed()
+        await house.until(lambda: "Advised" in house.story())
     assert house.effects() == ["removeFile"]
     return house
 

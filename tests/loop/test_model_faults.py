@@ -96,6 +96,7 @@ def test_where_nothing_may_be_done_a_fault_of_an_endpoint_ends_at_a_person(name:
         async with serving(FAULTS[name].behave) as server, house_at(server.url, tmp_path, NOBODY_MAY) as house:
             async with house.running():
                 await house.until(lambda: house.incidents() and house.incident.phase is Phase.ESCALATED)
+                await house.until(lambda: advice(house).answered_at)
             assert house.effects() == []
             assert in_time(advice(house))
 

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -9,17 +11,18 @@ import pytest
 from pitcrew.core.cost import Usage
 from pitcrew.core.diagnosis import Diagnoser
 from pitcrew.core.errors import ModelUnreachable, Unavailable
-from pitcrew.core.incident import Advice, Phase
-from pitcrew.core.observation import LogLine, RuntimeFacts
+from pitcrew.core.event import Event
+from pitcrew.core.incident import Advice, Incident, Phase
+from pitcrew.core.observation import LogLine, Observation, RuntimeFacts
 from pitcrew.core.policy import Effect
 from pitcrew.core.prompt import Question
-from pitcrew.core.report import section_text, why
-from pitcrew.core.resource import Egress, HealthyService
-from pitcrew.ports import Answer
+from pitcrew.core.report import postmortem, section_text, why
+from pitcrew.core.resource import Egress, HealthyService, ServiceKey
+from pitcrew.ports import Answer, Pulse
 from pitcrew.settings import Settings
 from tests.fakes.consultant import FakeConsultant, Says, opinion
 from tests.fakes.runtime import FakeRuntime
-from tests.loop.composed import House, manifest
+from tests.loop.composed import House, Reports, manifest
 from tests.loop.virtual import run
 
 LOW = {"autoUpTo": "Low", "approveUpTo": "High"}
@@ -187,18 +190,197 @@ def test_a_question_that_a_crash_left_open_is_asked_again_and_both_are_counted(t
     run(test())
 
 
-def test_the_end_of_pitcrew_and_of_the_incident_give_a_question_up_at_once(tmp_path: Path) -> None:
+def test_the_end_of_pitcrew_gives_a_question_up_at_once_and_nobody_hears_of_it_after_a_restart(tmp_path: Path) -> None:
     async def test() -> None:
         model = FakeConsultant(says(opinion()), delay_s=FOR_EVER_S)
-        house = house_with(tmp_path, model, risky(), model_patience_s=120, model_deadline_s=600)
+        house = house_with(tmp_path, model, manifest(policy=LOW), model_deadline_s=600)
         house.flag()
         async with house.running():
-            await house.until(lambda: model.asked)
+            await house.healed()
         assert model.given_up == 1
         assert house.elapsed_s() < 120
+        before = len(house.journal.lines)
+        async with house.running():
+            await house.passes(600)
+        assert len(house.journal.lines) == before
+        assert (advice(house).answered_at, advice(house).tokens > 0) == (None, True)
+
+    run(test())
+
+
+class Board:
+    """A witness that only keeps what it is told of one incident, in order."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, Phase]] = []
+
+    def observed(self, service: HealthyService, seen: Observation) -> None:
+        """Nothing."""
+
+    def recorded(self, event: Event, incident: Incident, at: datetime, took_s: float) -> None:
+        self.told.append((event.type, incident.phase))
+
+    def alive(self, pulse: Pulse) -> None:
+        """Nothing."""
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def test_an_answer_after_the_end_is_recorded_for_the_closed_incident_and_told_everywhere(tmp_path: Path) -> None:
+    async def test() -> None:
+        model = FakeConsultant(says(opinion(cause="Hang", runbook="hang")), delay_s=45)
+        house = house_with(tmp_path, model, manifest(policy=LOW))
+        board = Board()
+        house.witnesses = (board,)
+        house.flag()
+        async with house.running() as operator:
+            await house.healed()
+            closed = house.incident
+            assert closed.cost.tokens > 700
+            await house.until(lambda: "Advised" in house.story())
+            await house.passes(5)
+            assert operator.fleet.desks[ServiceKey("default/victim")].past[-1].outcome == "Recovered"
+        assert house.story()[-2:] == ["Reported", "Advised"]
+        found = advice(house)
+        assert (found.late, found.agrees, found.tokens) == (True, False, 700)
+        assert replace(house.incident, advice=closed.advice, events=closed.events) == closed
+        assert board.told[-1] == ("Advised", Phase.CLOSED)
+        (first, anew) = house.reports.texts["victim-1"]
+        assert "no answer so far" in first
+        assert "too late for the plan then under way" in anew
+        assert "too late for the plan then under way" in section_text(why(house.incident, house.records()))
+        (shown,) = house.status.now[ServiceKey("default/victim")].last_incidents
+        assert shown == house.incident
+        assert house.effects() == ["removeFile"]
+
+    run(test())
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["in one run", "after a restart"])
+def test_what_a_late_answer_cost_frees_what_was_set_aside_for_it(restarted: bool, tmp_path: Path) -> None:
+    async def test() -> None:
+        model = FakeConsultant(says(opinion()), delay_s=45)
+        house = house_with(tmp_path, model, manifest(policy=LOW), model_tokens_per_hour_max=5_500)
+        house.flag()
         async with house.running():
             await house.healed()
-            await house.until(lambda: model.given_up == 2)
+            assert 5_500 - house.incident.cost.tokens < 1_500 < min(one.reserve.tokens for one in model.asked)
+            await house.until(lambda: "Advised" in house.story())
+            if not restarted:
+                house.flag()
+                await house.until(lambda: "Advised" in house.story("victim-2"))
+        if restarted:
+            house.flag()
+            async with house.running():
+                await house.until(lambda: "Advised" in house.story("victim-2"))
+        assert [one.failure for one in house.incident.advice] == [""]
+        assert len(model.asked) == 2
+
+    run(test())
+
+
+def test_another_incident_that_is_to_be_asked_about_gives_the_earlier_question_up(tmp_path: Path) -> None:
+    async def test() -> None:
+        model = FakeConsultant(says(opinion()), delay_s=45)
+        house = house_with(tmp_path, model, manifest(policy=LOW))
+        house.flag()
+        async with house.running():
+            await house.healed()
+            house.flag()
+            await house.until(lambda: model.given_up == 1)
+            await house.healed(2)
+            await house.until(lambda: "Advised" in house.story("victim-2"))
+            await house.passes(60)
+        assert "Advised" not in house.story("victim-1")
+        first, second = house.incidents()
+        assert [one.answered_at is not None for one in (*first.advice, *second.advice)] == [False, True]
+        assert first.cost.tokens > second.cost.tokens == 700
+
+    run(test())
+
+
+def test_an_incident_that_asks_nobody_leaves_the_earlier_question_alone(tmp_path: Path) -> None:
+    """Over its budget the second incident asks nobody, and the answer to the first comes while the second is open."""
+
+    async def test() -> None:
+        model = FakeConsultant(says(opinion()), delay_s=45)
+        house = house_with(tmp_path, model, manifest(policy=LOW), model_tokens_per_hour_max=5_500)
+        house.flag()
+        async with house.running():
+            await house.healed()
+            house.prober.sick.add("victim")
+            await house.until(lambda: len(house.incidents()) == 2)
+            await house.until(lambda: "Advised" in house.story("victim-1"))
+            assert house.incident.open
+            assert house.incident.id == "victim-2"
+        assert model.given_up == 0
+        assert "hour" in house.incident.advice[0].failure
+
+    run(test())
+
+
+def test_terms_that_are_tightened_after_the_end_give_the_question_up_and_that_is_recorded(tmp_path: Path) -> None:
+    async def test() -> None:
+        model = FakeConsultant(says(opinion()), delay_s=45)
+        house = house_with(tmp_path, model, manifest(policy=LOW))
+        house.flag()
+        async with house.running():
+            await house.healed()
+            await house.manifests.declare(manifest(policy=LOW, diagnosis={"egress": "None"}))
+            await house.until(lambda: "Advised" in house.story(), within_s=2)
+        assert model.given_up == 1
+        assert advice(house).failure == "given up: spec.diagnosis.egress is None now"
+
+    run(test())
+
+
+def test_a_report_that_cannot_be_renewed_is_no_trouble_of_the_service(tmp_path: Path) -> None:
+    class Full(Reports):
+        async def write(self, incident: str, text: str) -> str:
+            if incident in self.texts:
+                raise Unavailable("the disk is full")
+            return await super().write(incident, text)
+
+    async def test() -> None:
+        model = FakeConsultant(says(opinion()), delay_s=45)
+        house = house_with(tmp_path, model, manifest(policy=LOW))
+        house.reports = Full()
+        house.flag()
+        async with house.running():
+            await house.until(lambda: "Advised" in house.story())
+            await house.passes(5)
+            assert house.condition("EffectsHalted") is None
+        assert house.story().count("Advised") == 1
+        assert "too late" in postmortem(house.incident, house.records())
+
+    run(test())
+
+
+def test_a_service_that_is_withdrawn_gives_the_question_of_its_last_incident_up(tmp_path: Path) -> None:
+    async def test() -> None:
+        model = FakeConsultant(says(opinion()), delay_s=45)
+        house = house_with(tmp_path, model, manifest(policy=LOW))
+        house.flag()
+        async with house.running():
+            await house.healed()
+            await house.manifests.declare()
+            await house.until(lambda: model.given_up == 1)
+            await house.passes(60)
+        assert "Advised" not in house.story()
+
+    run(test())
+
+
+def test_an_answer_during_the_verification_is_recorded_before_it_ends(tmp_path: Path) -> None:
+    async def test() -> None:
+        model = FakeConsultant(says(opinion()), delay_s=6)
+        house = house_with(tmp_path, model, manifest(policy=LOW))
+        house.flag()
+        async with house.running():
+            await house.healed()
+        story = house.story()
+        assert story.index("Acted") < story.index("Advised") < story.index("Verified")
 
     run(test())
 

@@ -1,30 +1,33 @@
 """A model beside the rules, through `pitcrew run` and a real socket: it takes part, and chooses no action."""
 
+import asyncio
 import json
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from tests.fakes.consultant import opinion
-from tests.fakes.model_server import completion
+from tests.fakes.model_server import Asked, answers, completion, serving_beside
 from tests.scenarios.operator import Operator, last_number
 from tests.scenarios.stage import ProcessStage
+from tests.waiting import eventually
 from tools.recorded_model import Recording, playing
 
 MODEL = "played-1"
 
 
-def recording(answer: str) -> Recording:
+def recording(answer: str, turn: int = 0) -> Recording:
     """What this model says of the flag incident; of anything else there is no recording."""
     return Recording(
         model=MODEL,
         date="2026-11-23",
         when="declared file exists",
         way="json_schema",
-        turn=0,
+        turn=turn,
         status=200,
         response=completion(answer, usage={"prompt_tokens": 800, "completion_tokens": 21}),
     )
@@ -57,7 +60,7 @@ ANSWERS = {
 def test_what_a_model_says_is_told_and_the_action_is_that_of_the_rules(
     answer: str, told: str, told_cost: str, stage: ProcessStage
 ) -> None:
-    with playing([recording(answer)]) as url, operator_beside(stage, url) as operator:
+    with playing([recording(answer), recording(answer, 1)]) as url, operator_beside(stage, url) as operator:
         before = last_number(operator.wait_until_quiet())
         stage.chaos("break", "flag")
         incident = str(operator.wait_until_healed(after=before)["lastIncidents"][0]["id"])
@@ -88,6 +91,30 @@ def test_a_model_that_is_away_changes_nothing_but_the_record(stage: ProcessStage
         why = operator.why(incident)
         assert f"model {MODEL}: no opinion" in why
         assert "Attempt 1: remove" in why
+
+
+def test_a_model_slower_than_the_whole_incident_is_heard_when_it_has_closed(stage: ProcessStage) -> None:
+    healed = Event()
+
+    async def slow(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        while not healed.is_set():
+            await asyncio.sleep(0.02)
+        await answers(completion(opinion(cause="Hang", runbook="hang")))(asked, writer)
+
+    with serving_beside(slow) as server, operator_beside(stage, server.url) as operator:
+        before = last_number(operator.wait_until_quiet())
+        stage.chaos("break", "flag")
+        incident = str(operator.wait_until_healed(after=before)["lastIncidents"][0]["id"])
+        assert f"model {MODEL}: no answer so far" in operator.why(incident)
+        healed.set()
+        told = "too late for the plan then under way"
+        why = eventually(lambda: told in (shown := operator.why(incident)) and shown, what="the late answer")
+        assert "it disagrees with the rules" in str(why)
+        assert "phase Closed" in str(why)
+        report = operator.state / "reports" / f"{incident}.md"
+        eventually(lambda: told in report.read_text(), what="the report")
+        (again,) = [one for one in operator.incidents() if one["id"] == incident]
+        assert (again["phase"], again["outcome"]) == ("Closed", "Recovered")
 
 
 def cap(stage: ProcessStage, **diagnosis: str) -> None:

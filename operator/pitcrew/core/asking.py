@@ -60,6 +60,13 @@ def terms_for(service: HealthyService, guardrails: Guardrails = NO_GUARDRAILS) -
     return Terms(mode=mode, egress=egress, mode_by=mode_by, egress_by=egress_by)
 
 
+def strictest(one: Terms, other: Terms) -> Terms:
+    """The stricter of two terms in each word; of equals the first one's."""
+    mode, mode_by = _strictest([(each.mode, each.mode_by) for each in (one, other)], list(DiagnosisMode))
+    egress, egress_by = _strictest([(each.egress, each.egress_by) for each in (one, other)], list(Egress))
+    return Terms(mode=mode, egress=egress, mode_by=mode_by, egress_by=egress_by)
+
+
 _Word = TypeVar("_Word", DiagnosisMode, Egress)
 
 

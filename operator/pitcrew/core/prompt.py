@@ -149,6 +149,12 @@ _MARKS = str.maketrans({"<": "‹", ">": "›", "[": "(", "]": ")", "{": "(", "}
 """Characters that chat templates and fences are made of; read the same by a model, and never as a mark."""
 
 
+def check_boundary(boundary: str) -> None:
+    """Raises ValueError where a boundary is too short, or no plain word."""
+    if len(boundary) < BOUNDARY_CHARS_MIN or not boundary.isalnum():
+        raise ValueError(f"a boundary has at least {BOUNDARY_CHARS_MIN} letters and digits")
+
+
 def ask_about(
     service: str,
     evidence: Sequence[Evidence],
@@ -164,9 +170,8 @@ def ask_about(
     that nobody who writes a log can know it. `runbooks` are those that the evidence proves, the best first.
     Raises: ValueError: the boundary is too short, or no plain word.
     """
-    if len(boundary) < BOUNDARY_CHARS_MIN or not boundary.isalnum():
-        raise ValueError(f"a boundary has at least {BOUNDARY_CHARS_MIN} letters and digits")
-    shown = _shown(evidence, boundary, evidence_tokens_max)
+    check_boundary(boundary)
+    shown = evidence_lines(evidence, boundary, evidence_tokens_max)
     if not shown:
         return None
     offered = runbooks[:RUNBOOKS_MAX]
@@ -175,9 +180,9 @@ def ask_about(
             "CAUSES",
             *(f"{cause}: {_MEANINGS.get(cause, '')}" for cause in Cause),
             f"BEGIN {boundary}",
-            f"SERVICE {_data(service, 128, boundary)}",
+            f"SERVICE {inert(service, 128, boundary)}",
             "RUNBOOKS",
-            *(f"{each.head.id}: treats {each.head.cause}: {_data(each.head.title, 120, boundary)}" for each in offered),
+            *(f"{each.head.id}: treats {each.head.cause}: {inert(each.head.title, 120, boundary)}" for each in offered),
             f"{NO_RUNBOOK}: none of these",
             "EVIDENCE",
             *shown.values(),
@@ -190,7 +195,7 @@ def ask_about(
         causes=tuple(map(str, Cause)),
         runbooks=tuple(each.head.id for each in offered),
         evidence=tuple(shown),
-        texts=tuple(_data(texts[id_], ITEM_BYTES_MAX, boundary) for id_ in shown),
+        texts=tuple(inert(texts[id_], ITEM_BYTES_MAX, boundary) for id_ in shown),
     )
     return Question(
         system=_SYSTEM.format(boundary=boundary),
@@ -277,8 +282,8 @@ _PERCENT = {_Part.FACTS: 35, _Part.LOG: 40, _Part.LATELY: 15, _Part.PROCESSES: 1
 part does not need goes to the others, in their order."""
 
 
-def _shown(evidence: Sequence[Evidence], boundary: str, tokens_max: int) -> dict[str, str]:
-    """The items that fit, each as one line, by their ids."""
+def evidence_lines(evidence: Sequence[Evidence], boundary: str, tokens_max: int) -> dict[str, str]:
+    """The items of evidence that fit, each as one line of a prompt, by their ids."""
     lines = {item.id: _item(item, boundary) for item in evidence}
     cost = {id_: tokens_of(line) for id_, line in lines.items()}
     parts = {part: [item.id for item in _by_worth(evidence) if _part(item) is part] for part in _Part}
@@ -315,11 +320,11 @@ def _fitting(ids: Iterable[str], cost: Mapping[str, int], room: int) -> set[str]
 def _item(item: Evidence, boundary: str) -> str:
     """One item as one line of JSON."""
     counted = {"count": item.count} if item.count > 1 else {}
-    text = _data(item.text, ITEM_BYTES_MAX, boundary)
+    text = inert(item.text, ITEM_BYTES_MAX, boundary)
     return json.dumps({"id": item.id, "source": str(item.source), **counted, "text": text}, ensure_ascii=False)
 
 
-def _data(text: str, bytes_max: int, boundary: str) -> str:
+def inert(text: str, bytes_max: int, boundary: str) -> str:
     """Text of others as one line without marks, and without the boundary, however it was spelled."""
     line = bound(" ".join(clean(text, bytes_max).split()).translate(_MARKS), bytes_max).translate(_MARKS)
     while boundary.lower() in line.lower():

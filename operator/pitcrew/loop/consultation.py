@@ -1,4 +1,4 @@
-"""The question to a model that one desk has under way: a task beside the loop, given up with its incident.
+"""The question to a model that one desk has under way: a task beside the loop, which may outlast its incident.
 
 An answer that cannot be used is given back to its model once, with the reason why; one deadline covers both turns.
 """
@@ -73,13 +73,15 @@ class Consultation:
         self._open: Open | None = None
         self._withdrawn = ""
 
-    @property
-    def asking(self) -> bool:
-        """Whether a question is under way or its answer not heard yet."""
-        return self._open is not None
+    def asks_about(self, incident: str) -> bool:
+        """Whether a question about this incident is under way or its answer not heard yet."""
+        return self._open is not None and self._open.incident == incident
 
-    def begin(self, consultant: Consultant, transcripts: Transcripts | None, incident: str, inquiry: Inquiry) -> None:
-        """Ask, in the background."""
+    async def begin(
+        self, consultant: Consultant, transcripts: Transcripts | None, incident: str, inquiry: Inquiry
+    ) -> None:
+        """Ask, in the background; an earlier question that is still under way is given up."""
+        await self.cancel()
         work = _Conversation(consultant, transcripts, inquiry).held()
         task = asyncio.create_task(work, name=f"second opinion on {incident}")
         task.add_done_callback(lambda _: self._nudge())
@@ -97,23 +99,18 @@ class Consultation:
         if self._open is not None:
             await asyncio.wait({self._open.task})
 
-    async def heard(self, incident: str) -> tuple[Inquiry, Said] | None:
-        """The answer that came for this incident, until it is settled. A question of another incident is given up."""
+    def heard(self) -> tuple[Open, Said] | None:
+        """The question whose answer came, and the answer, until it is settled."""
         found = self._open
-        if found is None:
-            return None
-        if found.incident != incident:
-            await self.cancel()
-            return None
-        if not found.task.done():
+        if found is None or not found.task.done():
             return None
         if found.task.cancelled():
-            return found.inquiry, Said(failure=f"given up: {self._withdrawn}", usage=found.inquiry.reserve)
+            return found, Said(failure=f"given up: {self._withdrawn}", usage=found.inquiry.reserve)
         if (error := found.task.exception()) is not None:
-            _log.critical("a consultant failed", extra={"incident": incident}, exc_info=error)
+            _log.critical("a consultant failed", extra={"incident": found.incident}, exc_info=error)
             failure = f"a fault of PitCrew: {type(error).__name__}"
-            return found.inquiry, Said(failure=failure, usage=found.inquiry.reserve)
-        return found.inquiry, found.task.result()
+            return found, Said(failure=failure, usage=found.inquiry.reserve)
+        return found, found.task.result()
 
     def settle(self) -> None:
         """The answer is durable."""

@@ -1,8 +1,9 @@
 """Second opinions: one question per evidence to a model, asked in the background, heard whenever the answer comes.
 
 Whether one is asked, and whether the loop waits for the answer, is decided in `core.asking`; what comes later than
-`model_patience_s`, or after a plan that did not wait, is recorded and changes no plan. A
-model that hangs holds up nobody: its question is a task of one service, and ends with it.
+`model_patience_s`, or after a plan that did not wait, is recorded and changes no plan; that goes for an answer after
+the end of its incident, too. A model that hangs holds up nobody: its question is a task of one service, and is given up
+at its deadline, with its service, or where another incident of the service is to be asked about.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from pitcrew.core.cost import Budget, Price, Usage, exceeded
 from pitcrew.core.event import Advised, Event, ModelAsked
 from pitcrew.core.evidence import Evidence
-from pitcrew.core.incident import Phase
+from pitcrew.core.incident import Incident, Phase
 from pitcrew.core.opinion import Weighed, weigh
 from pitcrew.core.prompt import Question, ask_about, evidence_digest
 from pitcrew.core.runbook import Runbook
@@ -22,6 +23,7 @@ from pitcrew.loop.consultation import Inquiry, Said
 from pitcrew.loop.crew import Crew
 from pitcrew.loop.desk import Desk
 from pitcrew.loop.expenses import DAY, HOUR
+from pitcrew.loop.reporting import renew_report
 from pitcrew.settings import Settings
 
 
@@ -32,13 +34,13 @@ async def consult(desk: Desk) -> Event | None:
     assert consultant is not None
     asked, question = evidence_digest(incident.evidence), await _question(desk)
     if question is None:
-        return _advised(desk, "", asked, Said(failure="there is no evidence to cite"))
+        return _advised(desk, incident, "", asked, Said(failure="there is no evidence to cite"))
     async with desk.crew.expenses.spending:
         inquiry = _inquiry(desk, question, twice=True)
         if _over_budget(desk, inquiry.reserve):
             inquiry = _inquiry(desk, question, twice=False)
         if refused := _over_budget(desk, inquiry.reserve):
-            return _advised(desk, "", asked, Said(failure=refused))
+            return _advised(desk, incident, "", asked, Said(failure=refused))
         reserved = price(desk.crew.settings).of(inquiry.reserve)
         await desk.record(
             ModelAsked(
@@ -49,7 +51,7 @@ async def consult(desk: Desk) -> Event | None:
                 microdollars_reserved=reserved.microdollars,
             )
         )
-    desk.consultation.begin(consultant, desk.crew.transcripts, incident.id, inquiry)
+    await desk.consultation.begin(consultant, desk.crew.transcripts, incident.id, inquiry)
     desk.consultation.tighten(desk.terms)
     return None
 
@@ -114,18 +116,36 @@ def _over_budget(desk: Desk, wanted: Usage) -> str:
     return exceeded(budgets, price(set_).of(wanted))
 
 
-async def hear(desk: Desk) -> Event | None:
-    """The answer to the open incident's question, where it came."""
-    consultant, incident = desk.crew.consultant, desk.incident
-    heard = await desk.consultation.heard(incident.id if incident else "")
-    if heard is None or consultant is None:
-        return None
-    inquiry, said = heard
-    return _advised(desk, inquiry.question.digest, inquiry.evidence_digest, said)
+async def hear(desk: Desk) -> bool:
+    """Record what came of the question under way, for its incident, whether that is open or has ended; whether anything
+    came.
+
+    Raises:
+        JournalError: it could not be kept; it is heard again.
+    """
+    heard = desk.consultation.heard()
+    if heard is None:
+        return False
+    asked, said = heard
+    inquiry = asked.inquiry
+    known = [*desk.ended, *([desk.incident] if desk.incident else [])]
+    incident = next((one for one in known if one.id == asked.incident), None)
+    if incident is None:
+        desk.consultation.settle()
+        return False
+    advised = _advised(desk, incident, inquiry.question.digest, inquiry.evidence_digest, said)
+    if incident.open:
+        await desk.record(advised)
+        desk.consultation.settle()
+    else:
+        ended = await desk.record_late(incident, advised)
+        desk.consultation.settle()
+        await renew_report(desk.crew, ended)
+    return True
 
 
-def _advised(desk: Desk, prompt: str, evidence: str, said: Said) -> Advised:
-    incident, consultant = desk.case, desk.crew.consultant
+def _advised(desk: Desk, incident: Incident, prompt: str, evidence: str, said: Said) -> Advised:
+    consultant = desk.crew.consultant
     assert consultant is not None
     current = evidence == evidence_digest(incident.evidence)
     weighed = weigh(said.opinion, said.failure, incident.diagnoses, desk.crew.runbooks.runbooks(), incident.evidence)

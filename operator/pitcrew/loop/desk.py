@@ -199,24 +199,38 @@ class Desk:
         Raises:
             JournalError: it could not be kept, and nothing moved.
         """
-        entry = to_entry(incident_id or self.case.id, self.service.key, event)
-        record, took_s = await self._keep(entry)
-        moved = self.incident = advance(self.incident, event, record.at)
-        tell(self.crew, lambda witness: witness.recorded(event, moved, record.at, took_s))
-        self.crew.expenses.take(moved.id, event, record.at)
+        moved = await self._written(incident_id or self.case.id, self.incident, event)
+        self.incident = moved if moved.open else None
         if isinstance(event, Verified) and event.passed:
             self.watch = forgiven(self.watch)
-        told = notice(event, self.incident, record.at)
+        if not moved.open:
+            self.ended = [*self.ended, moved][-PAST_MAX:]
+            head = self.crew.journal.head
+            _log.info("journal head", extra={"service": self.service.key, "seq": head.seq, "hash": head.hash})
+
+    async def record_late(self, ended: Incident, event: Event) -> Incident:
+        """Write an event of an incident that has ended, durably; it stays ended.
+
+        Raises:
+            JournalError: it could not be kept, and nothing changed.
+        """
+        moved = await self._written(ended.id, ended, event)
+        self.ended = [moved if one.id == moved.id else one for one in self.ended]
+        return moved
+
+    async def _written(self, incident_id: str, before: Incident | None, event: Event) -> Incident:
+        """The incident after an event that is durable now, and was told to all who are told."""
+        record, took_s = await self._keep(to_entry(incident_id, self.service.key, event))
+        moved = advance(before, event, record.at)
+        tell(self.crew, lambda witness: witness.recorded(event, moved, record.at, took_s))
+        self.crew.expenses.take(moved.id, event, record.at)
+        told = notice(event, moved, record.at)
         self.tell(told)
         _log.info(
             "incident event",
             extra={"service": self.service.key, "incident": told.incident, "reason": told.reason, "text": told.message},
         )
-        if not self.incident.open:
-            self.ended = [*self.ended, self.incident][-PAST_MAX:]
-            self.incident = None
-            head = self.crew.journal.head
-            _log.info("journal head", extra={"service": self.service.key, "seq": head.seq, "hash": head.hash})
+        return moved
 
     async def _keep(self, entry: Entry) -> tuple[Record, float]:
         """Write an entry durably; the record, and the seconds it took."""

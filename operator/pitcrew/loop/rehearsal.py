@@ -146,7 +146,7 @@ async def _think(desk: Desk, name: str) -> Step | None:
     elif (desk.incident.phase, "Reconsidered") in TRANSITIONS:
         await desk.record(Reconsidered(reason="a person asked what would be done now"))
     step = await _thought(desk)
-    while desk.consultation.asking:
+    while desk.consultation.asks_about(desk.case.id):
         await _hear(desk)
     return step
 
@@ -155,7 +155,7 @@ async def _thought(desk: Desk) -> Step | None:
     """The first step that is not only thought."""
     while True:
         step = _next(desk)
-        if isinstance(step, Wait) and desk.consultation.asking:
+        if isinstance(step, Wait) and desk.consultation.asks_about(desk.case.id):
             await _hear(desk)
             continue
         if not isinstance(step, _THOUGHT):
@@ -170,10 +170,7 @@ async def _thought(desk: Desk) -> Step | None:
 async def _hear(desk: Desk) -> None:
     """Wait for the answer that a model owes, and take it."""
     await desk.consultation.answered()
-    advised = await hear(desk)
-    if advised is not None:
-        await desk.record(advised)
-    desk.consultation.settle()
+    await hear(desk)
 
 
 def _next(desk: Desk) -> Step:

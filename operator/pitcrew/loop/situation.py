@@ -36,6 +36,6 @@ def _counsel(desk: Desk) -> Counsel | None:
     return Counsel(
         terms=desk.terms,
         patience_s=desk.crew.settings.model_patience_s,
-        asking=desk.consultation.asking,
+        asking=desk.consultation.asks_about(desk.case.id),
         contradicted=plan_with(desk, CONTRADICTION),
     )

@@ -119,11 +119,11 @@ class Worker:
     async def _drive(self) -> str:
         """Take steps until the incident waits or ends; what it waits for."""
         desk = self.desk
-        while desk.incident is not None and not desk.ending.is_set():
-            if (advised := await hear(desk)) is not None:
-                await desk.record(advised)
-                desk.consultation.settle()
+        while not desk.ending.is_set():
+            if await hear(desk):
                 continue
+            if desk.incident is None:
+                return ""
             step = next_step(desk.incident, situation_at(desk), desk.now())
             if isinstance(step, Wait):
                 return step.reason
@@ -135,7 +135,6 @@ class Worker:
                 await desk.record(event)
             elif not isinstance(step, Consult):
                 return _waits_for(step)
-        await hear(desk)
         return ""
 
     def _now_due(self) -> set[str]:

@@ -42,9 +42,12 @@ _HEALED: Mapping[tuple[Phase | None, str], Phase] = {
     for phase in (P.DETECTED, P.HELD, P.AWAITING_APPROVAL, P.STUCK, P.ESCALATED, P.INEFFECTIVE)
 }
 _ADVICE: Mapping[tuple[Phase | None, str], Phase] = {
-    (phase, event): phase for phase in P if phase is not P.CLOSED for event in ("ModelAsked", "Advised")
+    (phase, event): phase
+    for phase in P
+    for event in ("ModelAsked", "Advised")
+    if (phase, event) != (P.CLOSED, "ModelAsked")
 }
-"""What a model says is recorded whenever it comes, and moves nothing."""
+"""What a model says is recorded whenever it comes, also after the end, and moves nothing."""
 TRANSITIONS: Mapping[tuple[Phase | None, str], Phase] = {
     (None, "Opened"): P.DETECTED,
     (P.DETECTED, "EvidenceGathered"): P.INVESTIGATED,

@@ -6,14 +6,25 @@ escaped for the place where it is shown (S8); nothing here decides anything.
 
 from pitcrew.core.report.asked import asked
 from pitcrew.core.report.postmortem import postmortem
-from pitcrew.core.report.timeline import Moment, Spans, grounds, rendered_span, spans, timeline
+from pitcrew.core.report.timeline import (
+    Moment,
+    Spans,
+    advice_line,
+    evidence_line,
+    grounds,
+    rendered_span,
+    spans,
+    timeline,
+)
 from pitcrew.core.report.why import Section, section_data, section_text, why
 
 __all__ = [
     "Moment",
     "Section",
     "Spans",
+    "advice_line",
     "asked",
+    "evidence_line",
     "grounds",
     "postmortem",
     "rendered_span",

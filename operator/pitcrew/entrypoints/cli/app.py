@@ -10,10 +10,11 @@ from typing import Annotated
 import typer
 
 from pitcrew.core.errors import InvalidInput, PitCrewError, Refused
+from pitcrew.entrypoints.cli.auditing import audit_app
 from pitcrew.entrypoints.cli.codes import BAD_NEWS, EXIT_CODES, GOOD, INPUT_INVALID, UNREADABLE
 from pitcrew.entrypoints.cli.completion import Shell, complete_if_asked
 from pitcrew.entrypoints.cli.evals import eval_app
-from pitcrew.entrypoints.cli.options import STATE, Format, IncidentId, JournalKey, Name, OneName, Runbooks, State
+from pitcrew.entrypoints.cli.options import STATE, Format, IncidentId, JournalKey, Name, OneName, Runbooks, State, there
 from pitcrew.entrypoints.cli.output import Output, say, shown
 from pitcrew.entrypoints.cli.quick import quick
 from pitcrew.entrypoints.cli.runbooks import runbooks_app
@@ -28,9 +29,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-)
-audit_app = typer.Typer(
-    help="Check the journal, or acknowledge its damage.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(audit_app, name="audit")
 app.add_typer(runbooks_app, name="runbooks")
@@ -118,13 +116,13 @@ def get(
     if watch:
         from pitcrew.entrypoints.cli.watch import follow
 
-        follow(_there(state) / "status", name, output)
+        follow(there(state) / "status", name, output)
         return
     from pitcrew.adapters.status.text import read_status
     from pitcrew.entrypoints.cli.names import chosen
     from pitcrew.entrypoints.cli.services import show_services
 
-    found = chosen(read_status(_there(state) / "status"), name)
+    found = chosen(read_status(there(state) / "status"), name)
     show_services(found, output, _now(), one=name is not None)
 
 
@@ -135,7 +133,7 @@ def events(name: Name = None, state: State = STATE, output: Format = Output.TABL
     from pitcrew.entrypoints.cli.names import chosen
     from pitcrew.entrypoints.cli.services import show_events
 
-    show_events(chosen(read_status(_there(state) / "status"), name), output)
+    show_events(chosen(read_status(there(state) / "status"), name), output)
 
 
 @app.command()
@@ -146,7 +144,7 @@ def status(name: OneName, state: State = STATE, output: Format = Output.TABLE) -
     from pitcrew.entrypoints.cli.output import mapping
     from pitcrew.entrypoints.cli.services import show_status
 
-    (found,) = chosen(read_status(_there(state) / "status"), name)
+    (found,) = chosen(read_status(there(state) / "status"), name)
     show_status(found, output, _now())
     if mapping(found.get("status")).get("health") == "Unhealthy":
         raise typer.Exit(BAD_NEWS)
@@ -157,7 +155,7 @@ def incidents(name: Name = None, state: State = STATE, output: Format = Output.T
     """Show incidents, oldest first, as the journal tells them."""
     from pitcrew.entrypoints.cli.history import show_incidents
 
-    show_incidents(_there(state), name, output)
+    show_incidents(there(state), name, output)
 
 
 @app.command()
@@ -172,7 +170,24 @@ def why(
     """Show why PitCrew did what it did: evidence, diagnosis, runbook, risk, rules, permit, effect, verification."""
     from pitcrew.entrypoints.cli.history import show_prompts, show_why
 
-    (show_prompts if prompt else show_why)(_there(state), incident, output)
+    (show_prompts if prompt else show_why)(there(state), incident, output)
+
+
+@app.command()
+def ask(
+    incident: IncidentId,
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="What you want to know, in a sentence.")],
+    manifests: Annotated[
+        list[Path] | None,
+        typer.Option("--manifests", metavar="PATH", help="Where the service is declared; default: as in the status."),
+    ] = None,
+    state: State = STATE,
+    output: Format = Output.TABLE,
+) -> None:
+    """Ask the configured model about one incident, out of its record. It may be wrong, and changes nothing."""
+    from pitcrew.entrypoints.cli.enquiry import answer
+
+    answer(there(state), incident, question, tuple(manifests or ()), output)
 
 
 @app.command()
@@ -180,7 +195,7 @@ def report(incident: IncidentId, state: State = STATE) -> None:
     """Print the postmortem of an incident as Markdown."""
     from pitcrew.entrypoints.cli.history import show_report
 
-    show_report(_there(state), incident)
+    show_report(there(state), incident)
 
 
 Reason = Annotated[str, typer.Option("--reason", help="Why; becomes part of the record.")]
@@ -200,7 +215,7 @@ def approve(
     """Approve the plan that an incident asks about; it is shown first. Who you are is what the system says."""
     from pitcrew.entrypoints.cli.orders import decide
 
-    decide(_there(state), incident, "Approve", reason, plan, yes=yes, output=output)
+    decide(there(state), incident, "Approve", reason, plan, yes=yes, output=output)
 
 
 @app.command()
@@ -215,7 +230,7 @@ def deny(
     """Deny the plan that an incident asks about; it is shown first, and goes to a person."""
     from pitcrew.entrypoints.cli.orders import decide
 
-    decide(_there(state), incident, "Deny", reason, plan, yes=yes, output=output)
+    decide(there(state), incident, "Deny", reason, plan, yes=yes, output=output)
 
 
 @app.command()
@@ -223,7 +238,7 @@ def stop(reason: Reason = "no reason given", state: State = STATE) -> None:
     """Stop every effect at once, permits that were given included; what runs is verified, and nothing new begins."""
     from pitcrew.entrypoints.cli.orders import order
 
-    order(_there(state), {"do": "stop", "reason": reason})
+    order(there(state), {"do": "stop", "reason": reason})
 
 
 @app.command()
@@ -231,7 +246,7 @@ def go(reason: Reason = "no reason given", state: State = STATE) -> None:
     """Take a stop back."""
     from pitcrew.entrypoints.cli.orders import order
 
-    order(_there(state), {"do": "go", "reason": reason})
+    order(there(state), {"do": "go", "reason": reason})
 
 
 @app.command()
@@ -246,7 +261,7 @@ def suspend(
     """Hold all effects on one service; it is still seen, diagnosed and told."""
     from pitcrew.entrypoints.cli.orders import order, seconds
 
-    order(_there(state), {"do": "suspend", "service": name, "reason": reason, "for_s": seconds(for_)})
+    order(there(state), {"do": "suspend", "service": name, "reason": reason, "for_s": seconds(for_)})
 
 
 @app.command()
@@ -254,7 +269,7 @@ def resume(name: OneName, reason: Reason = "no reason given", state: State = STA
     """Take a suspension back; one that is declared in `spec.suspend` stays."""
     from pitcrew.entrypoints.cli.orders import order
 
-    order(_there(state), {"do": "resume", "service": name, "reason": reason})
+    order(there(state), {"do": "resume", "service": name, "reason": reason})
 
 
 @app.command()
@@ -262,7 +277,7 @@ def reconcile(name: OneName, state: State = STATE) -> None:
     """Have one service looked at now, with every probe."""
     from pitcrew.entrypoints.cli.orders import order
 
-    order(_there(state), {"do": "reconcile", "service": name, "reason": "asked for a look"})
+    order(there(state), {"do": "reconcile", "service": name, "reason": "asked for a look"})
 
 
 @app.command("apply")
@@ -278,7 +293,7 @@ def apply_(
     """Check a manifest, show what it changes, and install it where the operator reads manifests."""
     from pitcrew.entrypoints.cli.apply import install
 
-    if not install(_there(state), file, into, yes=yes):
+    if not install(there(state), file, into, yes=yes):
         raise typer.Exit(BAD_NEWS)
 
 
@@ -328,43 +343,8 @@ def doctor(
         raise typer.Exit(BAD_NEWS)
 
 
-@audit_app.command("verify")
-def audit_verify(
-    state: State = STATE,
-    head: Annotated[
-        str | None,
-        typer.Option("--head", help="HASH or SEQ:HASH of a record known to have been there; default: from the status."),
-    ] = None,
-    journal_key: JournalKey = None,
-    output: Format = Output.TABLE,
-) -> None:
-    """Check the chain of the journal and name the first bad record. Exit code 1 when it does not hold."""
-    from pitcrew.entrypoints.cli.audit import verify_journal
-
-    if not verify_journal(_there(state), head, journal_key, output):
-        raise typer.Exit(BAD_NEWS)
-
-
-@audit_app.command("seal")
-def audit_seal(
-    reason: Annotated[str, typer.Option("--reason", help="Why it is acknowledged; becomes part of the journal.")],
-    state: State = STATE,
-    journal_key: JournalKey = None,
-) -> None:
-    """Acknowledge a damaged journal, so that effects go on; what is damaged is never read again."""
-    from pitcrew.entrypoints.cli.audit import seal_journal
-
-    seal_journal(_there(state), reason, journal_key)
-
-
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _there(state: Path) -> Path:
-    if not state.is_dir():
-        raise InvalidInput(f"{state}: no such state directory; name that of an operator with --state or PITCREW_STATE")
-    return state
 
 
 def main() -> None:

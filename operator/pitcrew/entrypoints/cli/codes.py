@@ -9,5 +9,5 @@ EXIT_CODES = {
     ),
     USAGE: "the command line is wrong",
     INPUT_INVALID: "something named or written cannot be used: a manifest, a name, a setting",
-    UNREADABLE: "the state or something else on this machine cannot be read, or no operator answers",
+    UNREADABLE: "the state or something else on this machine cannot be read, or no operator or model answers",
 }

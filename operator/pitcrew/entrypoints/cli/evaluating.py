@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from pitcrew.bootstrap import consultant_of
+from pitcrew.adapters.diagnoser.configured import configured
 from pitcrew.core.errors import InvalidInput
 from pitcrew.core.resource import DiagnosisMode
 from pitcrew.core.untrusted import clean
@@ -48,10 +48,10 @@ def evaluate(
 
 async def _runs(cases: Sequence[Case], modes: Sequence[DiagnosisMode], settings: Settings) -> Sequence[Run]:
     runs = [await run(Way(name=RULES_ALONE, mode=DiagnosisMode.RULES), cases, settings)]
-    configured = consultant_of(settings)
-    if configured is None:
+    asked = configured(settings)
+    if asked is None:
         return runs
-    consultant = Remembered(configured)
+    consultant = Remembered(asked)
     try:
         for mode in modes:
             way = Way(name=f"{mode}, {consultant.model}", mode=mode, consultant=consultant)

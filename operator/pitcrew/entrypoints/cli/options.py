@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from pitcrew.core.errors import InvalidInput
 from pitcrew.entrypoints.cli.completion import incident_ids, service_names
 from pitcrew.entrypoints.cli.output import Output
 
@@ -36,3 +37,10 @@ IncidentId = Annotated[
     typer.Argument(help="Id of an incident, such as victim-7.", metavar="INCIDENT", autocompletion=incident_ids),
 ]
 STATE = Path(".pitcrew/state")
+
+
+def there(state: Path) -> Path:
+    """A state directory that is there. Raises InvalidInput where it is not."""
+    if not state.is_dir():
+        raise InvalidInput(f"{state}: no such state directory; name that of an operator with --state or PITCREW_STATE")
+    return state

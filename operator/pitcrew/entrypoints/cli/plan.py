@@ -14,8 +14,7 @@ from pathlib import Path
 
 from pitcrew.adapters.clock.boot import BootClock
 from pitcrew.adapters.ledger.reading import LedgerReader
-from pitcrew.adapters.manifests.load import load as load_manifests
-from pitcrew.adapters.policy.cel import CelCompiler, check_rules
+from pitcrew.adapters.policy.cel import CelCompiler
 from pitcrew.adapters.prober.http import KubeletHttpProber
 from pitcrew.adapters.runbooks.files import RunbookFiles
 from pitcrew.adapters.runtime.docker.endpoint import resolve_endpoint
@@ -27,7 +26,7 @@ from pitcrew.adapters.stop.files import StopFile
 from pitcrew.core.action import describe
 from pitcrew.core.dependency import Dependency
 from pitcrew.core.deviation import Health
-from pitcrew.core.errors import InvalidInput, JournalError, JournalUnwritable, Refused, Unavailable
+from pitcrew.core.errors import InvalidInput, JournalError, JournalUnwritable
 from pitcrew.core.incident import Attempt, Impossible
 from pitcrew.core.observation import RuntimeFacts
 from pitcrew.core.order import Standing
@@ -37,8 +36,8 @@ from pitcrew.core.record import Entry, Instant, Json, Record, canonical
 from pitcrew.core.report import section_data, section_text, why
 from pitcrew.core.resource import HealthyService, TargetKind
 from pitcrew.core.step import AskApproval, AskPermit, Escalate, Wait
-from pitcrew.entrypoints.cli.names import manifest_files, service_name
-from pitcrew.entrypoints.cli.orders import ask
+from pitcrew.entrypoints.cli.declared import declared
+from pitcrew.entrypoints.cli.names import service_name
 from pitcrew.entrypoints.cli.output import Output, listing, mapping, say, say_data, say_table, shown
 from pitcrew.entrypoints.cli.state import told_by
 from pitcrew.loop.rehearsal import Eyes, Rehearsal, rehearse
@@ -76,7 +75,7 @@ def show_plan(state: Path, name: str, manifests: tuple[Path, ...], runbooks: tup
     Raises InvalidInput where it is not declared, or its manifest cannot be used.
     """
     settings = load_settings({"state": state.absolute(), "runbooks": runbooks or None})
-    service, guardrails, doubts = _declared(state, name, manifests)
+    service, guardrails, doubts = declared(state, name, manifests)
     past = _past(state)
     past = replace(past, doubts=(*doubts, *past.doubts))
     try:
@@ -95,40 +94,6 @@ def show_rehearsal(found: Rehearsal, service: HealthyService, doubts: tuple[str,
         say_data(_data(found, service, what, because, doubts), output)
     else:
         _show(found, service, what, because)
-
-
-def _declared(
-    state: Path, name: str, manifests: tuple[Path, ...]
-) -> tuple[HealthyService, Guardrails, tuple[str, ...]]:
-    """The service and the policies in the manifests given, in those of the running operator, or in those the status
-    names; and what may be missing."""
-    paths = manifests or _of_operator(state)
-    doubts = () if paths else (_FEW,)
-    paths = paths or manifest_files(read_status(state / "status"))
-    if not paths:
-        raise InvalidInput(f"{state}: no status names a manifest; name the manifests with --manifests")
-    loaded = load_manifests(paths, extra_checks=check_rules)
-    found = [one.service for key, one in loaded.services.items() if name in (key, key.partition("/")[2])]
-    if len(found) == 1:
-        return found[0], loaded.guardrails, doubts
-    if loaded.problems:
-        raise InvalidInput("\n".join(map(str, loaded.problems)))
-    known = ", ".join(loaded.services) or "none is declared there"
-    trouble = "several services are" if found else "no service is"
-    raise InvalidInput(f"{trouble} named {name!r}; name one of: {known}")
-
-
-_FEW = "no operator runs here: policies in other files than the services' own are not counted; name --manifests"
-
-
-def _of_operator(state: Path) -> tuple[Path, ...]:
-    """Where the running operator reads manifests; nothing where none runs."""
-    try:
-        told = mapping(ask(state, {"do": "declarations"}))
-    except (Unavailable, Refused):
-        return ()
-    listed = told.get("manifests")
-    return tuple(Path(str(path)) for path in listed) if isinstance(listed, list) else ()
 
 
 def _past(state: Path) -> _Past:

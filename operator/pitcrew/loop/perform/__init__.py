@@ -20,7 +20,6 @@ from pitcrew.core.event import (
     Turned,
 )
 from pitcrew.core.prompt import evidence_digest
-from pitcrew.core.report import postmortem
 from pitcrew.core.step import (
     Act,
     AskApproval,
@@ -55,6 +54,7 @@ from pitcrew.loop.perform.acting import act, check_live, look_back, verify
 from pitcrew.loop.perform.gathering import gather_evidence
 from pitcrew.loop.perform.planning import ask_approval, ask_permit, case_of, hear_decision, judge_again, make_plan
 from pitcrew.loop.perform.undoing import ask_undo, look_back_undo, undo
+from pitcrew.loop.reporting import write_report
 
 __all__ = ["perform"]
 
@@ -108,15 +108,8 @@ async def perform(step: Step, desk: Desk) -> Event | None:
         case NoteHealed():
             return Healed(detail="the deviation is gone, and no effect of PitCrew is needed any more")
         case WriteReport():
-            return await _report(desk)
+            return Reported(report=await write_report(desk.crew, desk.case))
         case Wait() | Close():
             return None
         case _:
             assert_never(step)
-
-
-async def _report(desk: Desk) -> Event:
-    incident = desk.case
-    text = postmortem(incident, tuple(desk.crew.journal.read(incident.id)))
-    place = await desk.crew.reports.write(incident.id, text)
-    return Reported(report=place)

@@ -23,6 +23,7 @@ from pitcrew.core.observation import RuntimeFacts
 from pitcrew.core.permit import Permit
 from pitcrew.core.proposal import Plan
 from pitcrew.core.verification import PROBE_INTERVAL_S, Stand, Verification, look, settle_s
+from pitcrew.loop.consulting import hear
 from pitcrew.loop.desk import Desk
 from pitcrew.loop.perform.wording import NOT_NOW, plain_text, told_by_probes
 
@@ -107,6 +108,7 @@ async def verify(desk: Desk, attempt: Attempt) -> Event | None:
         window = look(window, still_deviates(desk.service, desk.case.deviations, seen), desk.now())
         if window.stand is not Stand.PENDING:
             break
+        await hear(desk)
         await desk.show(f"verifying {describe(attempt.plan.action)}")
         if not await desk.pause(PROBE_INTERVAL_S):
             return None

@@ -1,0 +1,42 @@
+"""`pitcrew audit`: its words, options and exit codes."""
+
+from typing import Annotated
+
+import typer
+
+from pitcrew.entrypoints.cli.codes import BAD_NEWS
+from pitcrew.entrypoints.cli.options import STATE, Format, JournalKey, State, there
+from pitcrew.entrypoints.cli.output import Output
+
+audit_app = typer.Typer(
+    help="Check the journal, or acknowledge its damage.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+@audit_app.command("verify")
+def audit_verify(
+    state: State = STATE,
+    head: Annotated[
+        str | None,
+        typer.Option("--head", help="HASH or SEQ:HASH of a record known to have been there; default: from the status."),
+    ] = None,
+    journal_key: JournalKey = None,
+    output: Format = Output.TABLE,
+) -> None:
+    """Check the chain of the journal and name the first bad record. Exit code 1 when it does not hold."""
+    from pitcrew.entrypoints.cli.audit import verify_journal
+
+    if not verify_journal(there(state), head, journal_key, output):
+        raise typer.Exit(BAD_NEWS)
+
+
+@audit_app.command("seal")
+def audit_seal(
+    reason: Annotated[str, typer.Option("--reason", help="Why it is acknowledged; becomes part of the journal.")],
+    state: State = STATE,
+    journal_key: JournalKey = None,
+) -> None:
+    """Acknowledge a damaged journal, so that effects go on; what is damaged is never read again."""
+    from pitcrew.entrypoints.cli.audit import seal_journal
+
+    seal_journal(there(state), reason, journal_key)
