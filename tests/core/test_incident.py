@@ -23,6 +23,7 @@ from pitcrew.core.event import (
     Decided,
     Escalated,
     Event,
+    EvidenceAdded,
     EvidenceGathered,
     Failed,
     Healed,
@@ -32,6 +33,7 @@ from pitcrew.core.event import (
     ModelAsked,
     NotAsked,
     NothingToTry,
+    Picked,
     Reconsidered,
     Reported,
     Turned,
@@ -56,6 +58,7 @@ from pitcrew.core.incident import (
     replay_all,
 )
 from pitcrew.core.opinion import Opinion
+from pitcrew.core.pick import Pick
 from pitcrew.core.policy import Effect, Ruling, Verdict
 from pitcrew.core.record import Head, Instant, canonical, parse, seal
 from pitcrew.core.resource import Approvers, Level
@@ -90,10 +93,18 @@ ADVISED = Advised(
     note="both say so",
 )
 NOT_ASKED = NotAsked(reason="spec.diagnosis.mode is Rules", evidence_digest="e" * 64)
+ADDED = EvidenceAdded(
+    picks=(Pick.STATS, Pick.EVENTS),
+    evidence=(Evidence(id="E9", source=Source.RUNTIME, key="stats", value="threads 9", text="stats: threads 9"),),
+    missing=(Pick.EVENTS,),
+    took_ms=1_200,
+)
 EXTRA: tuple[Event, ...] = (
     ASKED,
     ADVISED,
     NOT_ASKED,
+    Picked(picks=(Pick.STATS, Pick.EVENTS)),
+    *(replace(ADDED, changed=changed) for changed in ("", "the target is Exited now")),
     *(Judged(verdict=verdict(effect)) for effect in Effect),
     *(Checked(live=live, detail="as seen") for live in Live),
     *(Acted(seen=seen, detail="read off") for seen in Seen),

@@ -72,6 +72,7 @@ from pitcrew.core.step import (
     Escalate,
     GatherEvidence,
     HearDecision,
+    Investigate,
     Judge,
     JudgeAgain,
     Keep,
@@ -100,6 +101,7 @@ UNDO_OUTCOMES = {f"Undone/{seen}" for seen in Seen}
 GIVES: dict[type[Step], set[str]] = {
     GatherEvidence: {"EvidenceGathered"},
     Diagnose: {"Diagnosed"},
+    Investigate: {"Picked", "EvidenceAdded/Same", "EvidenceAdded/Changed"},
     MakePlan: {"Planned", "NothingToTry"},
     Judge: {f"Judged/{effect}" for effect in Effect},
     AskApproval: {"ApprovalAsked", "Turned"},
@@ -286,7 +288,7 @@ class World:
                 return EvidenceGathered(evidence=evidence, deviations=(PROBE_FAILS,))
             case Diagnose():
                 return Diagnosed(diagnoses=diagnose(self.case.evidence))
-            case Consult() | LeaveUnasked():
+            case Consult() | LeaveUnasked() | Investigate():
                 raise AssertionError("no model is configured here")
             case MakePlan():
                 return self.plan()

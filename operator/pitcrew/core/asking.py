@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from pitcrew.core.diagnosis import Cause, Diagnosis
 from pitcrew.core.event import NothingToTry, Planned
+from pitcrew.core.opinion import Weighed
 from pitcrew.core.policy import NO_GUARDRAILS, Guardrails
 from pitcrew.core.resource import DiagnosisMode, Egress, HealthyService, Level
 
@@ -36,12 +37,14 @@ class Counsel:
 
     `patience_s` are the seconds that planning waits at most, `asking` says whether a question is open in this run of
     PitCrew. `contradicted` is what would be planned if the model contradicted the rules; None where it cannot be told.
+    `weighed` is what it said of the evidence as it is now, beside the rules; None until it answered.
     """
 
     terms: Terms
     patience_s: int
     asking: bool = False
     contradicted: Planned | NothingToTry | None = None
+    weighed: Weighed | None = None
 
 
 def terms_for(service: HealthyService, guardrails: Guardrails = NO_GUARDRAILS) -> Terms:

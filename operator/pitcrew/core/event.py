@@ -19,6 +19,7 @@ from pitcrew.core.diagnosis import Diagnosis
 from pitcrew.core.evidence import Evidence
 from pitcrew.core.opinion import Opinion
 from pitcrew.core.permit import Permit
+from pitcrew.core.pick import Pick
 from pitcrew.core.policy import Verdict
 from pitcrew.core.proposal import Plan, Proposal
 from pitcrew.core.record import Entry, Json, Record
@@ -314,6 +315,31 @@ class NotAsked:
     evidence_digest: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picked:
+    """Further evidence that a model picked is about to be read: durable first, so that none is picked twice and the
+    time for it runs on, whatever becomes of PitCrew."""
+
+    type: Literal["Picked"] = "Picked"
+    picks: tuple[Pick, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvidenceAdded:
+    """What reading the picks added to the evidence, numbered on.
+
+    `missing` are the picks that could not be read, and `took_ms` the milliseconds of all. `changed` says how a fresh
+    look contradicts what is known, so that all is gathered anew; empty where it does not.
+    """
+
+    type: Literal["EvidenceAdded"] = "EvidenceAdded"
+    picks: tuple[Pick, ...]
+    evidence: tuple[Evidence, ...]
+    missing: tuple[Pick, ...]
+    took_ms: int
+    changed: str = ""
+
+
 Event = (
     Opened
     | EvidenceGathered
@@ -343,6 +369,8 @@ Event = (
     | ModelAsked
     | Advised
     | NotAsked
+    | Picked
+    | EvidenceAdded
 )
 
 
@@ -361,6 +389,8 @@ def signature(event: Event) -> str:
             return f"Verified/{passed}"
         case Kept(builds=builds):
             return f"Kept/{builds}"
+        case EvidenceAdded(changed=changed):
+            return f"EvidenceAdded/{'Changed' if changed else 'Same'}"
         case _:
             return event.type
 
@@ -394,6 +424,10 @@ def told(event: Event) -> str:
             return _told_of_advice(event)
         case NotAsked(reason=reason):
             return f"no model is asked: {reason}"
+        case Picked(picks=picks):
+            return f"neither rules nor model are sure; reads what the model picked: {', '.join(picks)}"
+        case EvidenceAdded():
+            return _told_of_more(event)
         case UndoPermitted() | UndoIntended() | Undone() | UndoTurned() | Kept():
             return _told_of_undo(event)
         case _:
@@ -465,6 +499,13 @@ def _told_of_advice(event: Advised) -> str:
         return f"{who} gave no opinion{when}: {event.failure}; {cost}"
     said = f"{event.opinion.cause}, {event.opinion.confidence} of 100, runbook {event.opinion.runbook or 'none'}"
     return f"{who}{when}: {said}: {event.opinion.summary}; {AGREEMENT[event.agrees]}; {cost}"
+
+
+def _told_of_more(event: EvidenceAdded) -> str:
+    lacking = f", without {', '.join(event.missing)}" if event.missing else ""
+    then = f"; gathered anew, since {event.changed}" if event.changed else ""
+    took = f"in {event.took_ms / 1000:.1f} s"
+    return f"read {', '.join(event.picks)} {took}: {len(event.evidence)} more items of evidence{lacking}{then}"
 
 
 AGREEMENT = {True: "it agrees with the rules", False: "it disagrees with the rules", None: "it has no weight"}

@@ -41,6 +41,8 @@ PROCESSES_MAX = 20
 """Processes listed; a hang shows in the first few."""
 EVENTS_MAX = 20
 """Runtime events kept, the latest."""
+MORE_MAX = 20
+"""Items that one later reading adds, the last of them."""
 
 LOG_BYTES_MAX = 4 << 20
 """Bytes of log kept after redaction, as much as the settings allow to be read."""
@@ -121,9 +123,39 @@ def gather(
         *_event_items(events),
         *(_fact(Source.RUNTIME, "process", line, f"process: {line}") for line in processes[:PROCESSES_MAX]),
     ]
+    return _numbered(items)
+
+
+def more(
+    known: Sequence[Evidence],
+    facts: Sequence[Fact],
+    *,
+    logs: Sequence[LogLine] = (),
+    events: Sequence[RuntimeEvent] = (),
+    seen: Observation | None = None,
+    found: Sequence[Deviation] = (),
+) -> tuple[Evidence, ...]:
+    """What was gathered later and is not known yet, numbered after what is."""
+    items = [
+        *([*_runtime_items(seen), *_probe_items(seen, found)] if seen else []),
+        *(_fact(fact.source, fact.key, fact.value, fact.text) for fact in facts),
+        *_log_items(logs, None),
+        *_event_items(events, len(events)),
+    ]
+    said = {_said(item.key, item.value, item.text) for item in known}
+    new = [item for item in items if _said(*item[1:4]) not in said]
+    return _numbered(new[-MORE_MAX:], after=len(known))
+
+
+def _said(key: str, value: Value, text: str) -> tuple[str, Value, str]:
+    """What an item says; the times of log lines that are told already say nothing new."""
+    return (key, value, "" if key == "log" else text)
+
+
+def _numbered(items: Sequence["_Item"], *, after: int = 0) -> tuple[Evidence, ...]:
     return tuple(
         Evidence(id=f"E{number}", source=source, key=key, value=value, text=text, count=count)
-        for number, (source, key, value, text, count) in enumerate(items, start=1)
+        for number, (source, key, value, text, count) in enumerate(items, start=after + 1)
     )
 
 
@@ -256,12 +288,12 @@ def _blamed_items(seen: Observation, logs: Sequence[LogLine]) -> list[_Item]:
     ]
 
 
-def _event_items(events: Sequence[RuntimeEvent]) -> list[_Item]:
+def _event_items(events: Sequence[RuntimeEvent], most: int = EVENTS_MAX) -> list[_Item]:
     """What the runtime reported, the same again counted once, by when it was last."""
     alike: dict[tuple[str, str], list[RuntimeEvent]] = {}
     for event in events:
         alike.setdefault((str(event.kind), event.detail), []).append(event)
-    last = sorted(alike.items(), key=lambda pair: pair[1][-1].at)[-EVENTS_MAX:]
+    last = sorted(alike.items(), key=lambda pair: pair[1][-1].at)[-most:] if most else []
     return [_event_item(kind, detail, found) for (kind, detail), found in last]
 
 

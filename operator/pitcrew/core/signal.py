@@ -43,7 +43,8 @@ FACTS: tuple[str, ...] = (
     "process",
     "missing",
 )
-"""Every key that evidence may carry; a signal over any other could never hold and is refused."""
+"""Every key that gathering gives; a signal over any other could never hold, or only by what a model picked to see, and is
+refused."""
 
 
 class Signal(BaseModel):

@@ -140,6 +140,7 @@ def _show_incident(incident: Document) -> None:
     rows: list[list[object]] = [
         ["severity", incident.get("severity")],
         ["diagnosis", ", ".join(causes)],
+        *([["investigation", told]] if (told := incident.get("investigation")) else []),
         ["risk", f"{risk['level']}, {risk.get('score')} of 100" if "level" in risk else ""],
         ["verdict", f"{verdict['effect']}: {verdict.get('reason')}" if "effect" in verdict else ""],
         ["waits for", incident.get("waitsFor")],
