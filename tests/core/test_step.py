@@ -65,6 +65,7 @@ from pitcrew.core.step import (
     AskApproval,
     AskPermit,
     AskUndo,
+    BeginInvestigating,
     CheckLive,
     Close,
     Consult,
@@ -101,7 +102,8 @@ UNDO_OUTCOMES = {f"Undone/{seen}" for seen in Seen}
 GIVES: dict[type[Step], set[str]] = {
     GatherEvidence: {"EvidenceGathered"},
     Diagnose: {"Diagnosed"},
-    Investigate: {"Picked", "EvidenceAdded/Same", "EvidenceAdded/Changed"},
+    BeginInvestigating: {"Picked"},
+    Investigate: {"EvidenceAdded/Same", "EvidenceAdded/Changed"},
     MakePlan: {"Planned", "NothingToTry"},
     Judge: {f"Judged/{effect}" for effect in Effect},
     AskApproval: {"ApprovalAsked", "Turned"},
@@ -288,7 +290,7 @@ class World:
                 return EvidenceGathered(evidence=evidence, deviations=(PROBE_FAILS,))
             case Diagnose():
                 return Diagnosed(diagnoses=diagnose(self.case.evidence))
-            case Consult() | LeaveUnasked() | Investigate():
+            case Consult() | LeaveUnasked() | BeginInvestigating() | Investigate():
                 raise AssertionError("no model is configured here")
             case MakePlan():
                 return self.plan()

@@ -43,7 +43,7 @@ FACTS: tuple[str, ...] = (
     "process",
     "missing",
 )
-"""Every key that gathering gives; a signal over any other could never hold, or only by what a model picked to see, and is
+"""Every key that gathering gives; a signal over any other could never hold, or only where a model had picked it, and is
 refused."""
 
 

@@ -15,6 +15,7 @@ from pitcrew.core.step.value import (
     AskApproval,
     AskPermit,
     AskUndo,
+    BeginInvestigating,
     CheckLive,
     Close,
     Consult,
@@ -141,7 +142,7 @@ def _asked(incident: Incident, counsel: Counsel, now: datetime) -> Step:
     if advice.answered_at is None and now < until and waits(counsel, incident.diagnoses):
         return Wait(reason=f"a second opinion by model {advice.model}", until=until)
     picks = followed(incident, counsel.weighed, now)
-    return Investigate(picks=picks) if picks else MakePlan()
+    return BeginInvestigating(picks=picks) if picks else MakePlan()
 
 
 def _from_held(incident: Incident, situation: Situation, now: datetime) -> Step:

@@ -51,8 +51,15 @@ class LeaveUnasked:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class BeginInvestigating:
+    """Follow the picks of a model, where neither it nor the rules are sure."""
+
+    picks: tuple[Pick, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Investigate:
-    """Read the further evidence that a model picked, where neither it nor the rules are sure."""
+    """Read the further evidence that was picked."""
 
     picks: tuple[Pick, ...]
 
@@ -206,6 +213,7 @@ Step = (
     | Diagnose
     | Consult
     | LeaveUnasked
+    | BeginInvestigating
     | Investigate
     | MakePlan
     | Judge

@@ -15,6 +15,7 @@ from pitcrew.core.event import (
     Judged,
     Kept,
     NotAsked,
+    Picked,
     Reconsidered,
     Reported,
     Turned,
@@ -26,6 +27,7 @@ from pitcrew.core.step import (
     AskApproval,
     AskPermit,
     AskUndo,
+    BeginInvestigating,
     CheckLive,
     Close,
     Consult,
@@ -72,6 +74,8 @@ async def perform(step: Step, desk: Desk) -> Event | None:
             return await consult(desk)
         case LeaveUnasked(reason=reason):
             return NotAsked(reason=reason, evidence_digest=evidence_digest(desk.case.evidence))
+        case BeginInvestigating(picks=picks):
+            return Picked(picks=picks)
         case Investigate(picks=picks):
             return await investigate(desk, picks)
         case MakePlan():

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from pitcrew.core.event import Event, EvidenceAdded, Picked
-from pitcrew.core.incident import Phase
+from pitcrew.core.event import Event, EvidenceAdded
 from pitcrew.core.investigation import ends_at
 from pitcrew.core.pick import Pick, added, changed
 from pitcrew.loop.desk import Desk
@@ -11,10 +10,8 @@ from pitcrew.loop.tools import Tools
 
 
 async def investigate(desk: Desk, picks: Sequence[Pick]) -> Event | None:
-    """Read the picks one after the other, so that no engine is asked for much at once; that they are picked is durable
-    first. Reading changes nothing, so that after a crash it is begun anew, in what is left of its time."""
-    if desk.case.phase is not Phase.INVESTIGATING:
-        await desk.record(Picked(picks=tuple(picks)))
+    """Read the picks one after the other, so that no engine is asked for much at once. Reading changes nothing, so that
+    after a crash it is begun anew, in what is left of the time that runs since they were picked."""
     began = desk.crew.clock.now()
     tools, readings = _tools(desk), []
     for pick in picks:
