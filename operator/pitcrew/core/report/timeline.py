@@ -83,6 +83,8 @@ def grounds(incident: Incident, records: Iterable[Record]) -> tuple[tuple[Eviden
                     gathered = evidence
                 case EvidenceAdded(evidence=evidence):
                     gathered = (*gathered, *evidence)
+                case _:
+                    pass
         elif record.type == "Planned":
             found.append(gathered)
     last = incident.evidence if not found and incident.attempts else None
