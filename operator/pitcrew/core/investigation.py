@@ -80,6 +80,6 @@ def _left_by_the_model(incident: Incident) -> str:
         return "no answer came about what was read" if advice else "the model was not asked about what was read"
     if advice.opinion is None:
         return f"no opinion on what was read: {advice.failure}"
-    if not advice.opinion.more:
-        return "the model asked for nothing more"
-    return enough(incident, advice.answered_at) or f"the model is sure, or wants nothing that is left: {advice.note}"
+    if bound := enough(incident, advice.answered_at):
+        return bound
+    return f"the model is sure: {advice.note}" if advice.opinion.more else "the model asked for nothing more"
