@@ -147,7 +147,7 @@ def open_world(settings: Settings) -> World:
     clock = journal.clock
     locks = TargetLocks(settings.lock_dir or default_directory(), owner=f"state {state}")
     runtimes, actuators = _runtimes(settings, state, clock, locks)
-    consultant = _consultant(settings)
+    consultant = consultant_of(settings)
     runbooks = RunbookFiles.load(settings.runbooks)
     return World(
         lock=lock,
@@ -180,7 +180,7 @@ def _search(runbooks: RunbookSource) -> RunbookSearch:
     return Fts5Search.over(runbooks.runbooks())
 
 
-def _consultant(settings: Settings) -> "OpenAIConsultant | None":
+def consultant_of(settings: Settings) -> "OpenAIConsultant | None":
     """The model that is configured; one that cannot be reached says so at each incident, and the rules go on."""
     if not settings.model:
         return None

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from pitcrew.core import complaint
+from pitcrew.core.dependency import Dependency
 from pitcrew.core.deviation import Deviation, DeviationKind
 from pitcrew.core.logs import alarming, records
 from pitcrew.core.observation import (
@@ -106,15 +108,22 @@ def gather(
     changes: Sequence[Fact] = (),
     history: Sequence[Fact] = (),
     former: Sequence[Fact] = (),
+    suspicion: Sequence[Fact] = (),
+    dependencies: Sequence[Dependency] = (),
+    began_at: datetime | None = None,
 ) -> tuple[Evidence, ...]:
     """All evidence of one instant, numbered E1, E2, ...; `missing` names what could not be gathered.
 
-    In the order in which a person would read it: facts of now, what changed, the log by rank, and what went before.
+    `dependencies` are all that are declared, as they are now; the deviation began at `began_at`, or only now. In the
+    order in which a person would read it: facts of now, what changed, the log by rank, and what went before.
     """
     items = [
         *_runtime_items(seen),
         *_probe_items(seen, found),
         *_told(changes),
+        *_told(suspicion),
+        *_dependency_items(dependencies),
+        *_complaint_items(seen, logs, dependencies, began_at or seen.at),
         *_blamed_items(seen, logs),
         *(_fact(Source.RUNTIME, "missing", part, f"could not be gathered: {part}") for part in missing),
         *_log_items(logs, _started_at(seen)),
@@ -272,6 +281,32 @@ def _probe_items(seen: Observation, found: Sequence[Deviation]) -> list[_Item]:
             items.append(
                 _fact(Source.PROBE, "check.broken", result.probe, f"the check {result.probe} itself cannot run")
             )
+    return items
+
+
+def _dependency_items(dependencies: Sequence[Dependency]) -> list[_Item]:
+    return [_fact(Source.RUNTIME, _key_of(one), one.service, f"dependency {one}") for one in dependencies]
+
+
+def _key_of(dependency: Dependency) -> str:
+    if dependency.down:
+        return "dependency.down"
+    return "dependency.good" if dependency.good else "dependency.unknown"
+
+
+def _complaint_items(
+    seen: Observation, logs: Sequence[LogLine], dependencies: Sequence[Dependency], began_at: datetime
+) -> list[_Item]:
+    """What fresh lines of the log blame, and the runtime where it could not start the target."""
+    sight = seen.sight
+    if not isinstance(sight, RuntimeFacts):
+        return []
+    what = complaint.blamed_dependencies(logs, sight, dependencies, began_at)
+    items = [_fact(Source.LOG, "dependency.blamed", one, f"the log blames a dependency: {one}") for one in what]
+    if complaint.blames_disk(logs, sight, began_at):
+        items.append(_fact(Source.LOG, "disk.blamed", True, "the log says that a disk is full"))
+    if complaint.speaks_of_disk(sight.error):
+        items.append(_fact(Source.RUNTIME, "disk.blamed", True, "the runtime says that a disk is full"))
     return items
 
 

@@ -19,6 +19,11 @@ FACTS: tuple[str, ...] = (
     "exit.code",
     "died.young",
     "env.blamed",
+    "dependency.down",
+    "dependency.good",
+    "dependency.unknown",
+    "dependency.blamed",
+    "disk.blamed",
     "oom.killed",
     "start.error",
     "suspended",
@@ -39,12 +44,15 @@ FACTS: tuple[str, ...] = (
     "probe.swings",
     "changed",
     "former",
+    "suspicion",
     "event",
     "process",
     "missing",
 )
 """Every key that gathering gives; a signal over any other could never hold, or only where a model had picked it, and is
 refused."""
+OUT_OF_LOGS: frozenset[str] = frozenset({"env.blamed", "dependency.blamed", "disk.blamed"})
+"""Facts that are read out of the log; that one is absent needs the log to have been read."""
 
 
 class Signal(BaseModel):
@@ -99,7 +107,7 @@ def shown(signal: Signal, evidence: Sequence[Evidence]) -> Shown:
 
 def unread(signal: Signal, evidence: Sequence[Evidence]) -> bool:
     """Whether a signal is about a log that could not be gathered."""
-    return signal.log is not None and any(
+    return (signal.log is not None or signal.fact in OUT_OF_LOGS) and any(
         item.key == "missing" and isinstance(item.value, str) and item.value.startswith("logs") for item in evidence
     )
 

@@ -92,6 +92,11 @@ class Consultation:
             self._withdrawn = reason
             found.task.cancel()
 
+    async def answered(self) -> None:
+        """Wait until the question under way, if any, has its answer."""
+        if self._open is not None:
+            await asyncio.wait({self._open.task})
+
     async def heard(self, incident: str) -> tuple[Inquiry, Said] | None:
         """The answer that came for this incident, until it is settled. A question of another incident is given up."""
         found = self._open

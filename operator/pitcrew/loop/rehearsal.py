@@ -1,16 +1,17 @@
 """A rehearsal: what would be done about a service now, by the loop's own steps, up to the first that would act or ask.
 
-Nothing is written and nothing is acted on: the journal is a sheet of paper, the Mechanic refuses, and the runtime runs
-no command, so that an exec probe says Unknown here.
+Nothing is written and nothing is acted on: the journal is a sheet of paper, the Mechanic refuses, and a live runtime
+runs no command, so that an exec probe says Unknown here. A model is asked where the eyes have one, and waited for.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from pitcrew.core.action import Seen, Trace
 from pitcrew.core.conditions import ServiceStatus
-from pitcrew.core.deviation import Deviation, deviating_since, observe, severity
+from pitcrew.core.dependency import Dependency, unknown
+from pitcrew.core.deviation import Deviation, Watch, deviating_since, observe, severity
 from pitcrew.core.errors import Refused
 from pitcrew.core.event import Opened, Reconsidered
 from pitcrew.core.incident import TRANSITIONS, Incident
@@ -21,8 +22,21 @@ from pitcrew.core.policy import Guardrails
 from pitcrew.core.proposal import Plan
 from pitcrew.core.record import GENESIS, Entry, Head, Record
 from pitcrew.core.resource import HealthyService, ServiceKey, TargetKind
-from pitcrew.core.step import Diagnose, GatherEvidence, Judge, MakePlan, Step, next_step
+from pitcrew.core.step import (
+    BeginInvestigating,
+    Consult,
+    Diagnose,
+    GatherEvidence,
+    Investigate,
+    Judge,
+    LeaveUnasked,
+    MakePlan,
+    Step,
+    Wait,
+    next_step,
+)
 from pitcrew.core.storm import Sky
+from pitcrew.loop.consulting import hear
 from pitcrew.loop.crew import Crew
 from pitcrew.loop.desk import PAST_MAX, Desk
 from pitcrew.loop.expenses import Expenses
@@ -30,10 +44,10 @@ from pitcrew.loop.fleet import remember
 from pitcrew.loop.perform import perform
 from pitcrew.loop.seeing import see
 from pitcrew.loop.situation import situation_at
-from pitcrew.ports import Clock, ExecAnswer, HttpProber, Official, RunbookSource, Runtime
+from pitcrew.ports import Clock, Consultant, ExecAnswer, HttpProber, Official, RunbookSearch, RunbookSource, Runtime
 from pitcrew.settings import Settings
 
-_THOUGHT = (GatherEvidence, Diagnose, MakePlan, Judge)
+_THOUGHT = (GatherEvidence, Diagnose, Consult, LeaveUnasked, BeginInvestigating, Investigate, MakePlan, Judge)
 """The steps that touch nothing: they look, think, and ask for a verdict."""
 
 
@@ -42,17 +56,21 @@ class Rehearsal:
     """What came of it. `deviates` is None where it cannot be told. `step` is the first that was not taken; None where
     there is no incident, or where a step could not be told. `was_open` is the incident as it was before."""
 
-    seen: Observation
+    seen: Observation | None
     deviates: bool | None
     found: tuple[Deviation, ...]
     was_open: Incident | None
     incident: Incident | None
     step: Step | None
+    dependencies: tuple[Dependency, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Eyes:
-    """What a rehearsal looks with; `records` are those of the journal, and `standing` is filled from them."""
+    """What a rehearsal looks with; `records` are those of the journal, and `standing` is filled from them.
+
+    It looks at one service only: how those are that it depends on is told by `told_of`.
+    """
 
     settings: Settings
     clock: Clock
@@ -63,10 +81,27 @@ class Eyes:
     runbooks: RunbookSource
     standing: Standing
     guardrails: Guardrails
+    consultant: Consultant | None = None
+    search: RunbookSearch | None = None
+    told_of: Callable[[HealthyService], tuple[Dependency, ...]] = unknown
 
 
 async def rehearse(eyes: Eyes, service: HealthyService) -> Rehearsal:
     """Look once, as if the same had been seen as often as the thresholds ask, and think it through.
+
+    Raises:
+        Impossible, ValueError: the records are those of another version.
+    """
+    eyes = replace(eyes, runtimes={kind: _OnlyLooks(runtime) for kind, runtime in eyes.runtimes.items()})
+    seen = await see(_crew(eyes), service)
+    watch = Watch()
+    for _ in range(_looks(service)):
+        watch = observe(watch, service, seen)
+    return await rehearse_from(eyes, service, watch)
+
+
+async def rehearse_from(eyes: Eyes, service: HealthyService, watch: Watch) -> Rehearsal:
+    """Think through what the watch remembers, with runtimes that change nothing.
 
     An open incident that waits is looked at anew; one that is being acted on is left as it is.
 
@@ -86,18 +121,18 @@ async def rehearse(eyes: Eyes, service: HealthyService) -> Rehearsal:
         incident=was_open,
         guardrails=eyes.guardrails.binding(service),
         ended=memory.ended.get(service.key, [])[-PAST_MAX:],
+        watch=watch,
+        told_of=eyes.told_of,
     )
-    seen = await see(crew, service)
-    for _ in range(_looks(service)):
-        desk.watch = observe(desk.watch, service, seen)
     step = await _think(desk, memory.next_id(service.metadata.name))
     return Rehearsal(
-        seen=seen,
+        seen=watch.seen,
         deviates=desk.deviates(),
         found=desk.found(),
         was_open=was_open,
         incident=desk.incident,
         step=step,
+        dependencies=desk.dependencies,
     )
 
 
@@ -112,12 +147,35 @@ async def _think(desk: Desk, name: str) -> Step | None:
         await desk.record(_opened(desk, name), name)
     elif (desk.incident.phase, "Reconsidered") in TRANSITIONS:
         await desk.record(Reconsidered(reason="a person asked what would be done now"))
-    while isinstance(step := _next(desk), _THOUGHT):
-        event = await perform(step, desk)
-        if event is None:
-            return None
-        await desk.record(event)
+    step = await _thought(desk)
+    while desk.consultation.asking:
+        await _hear(desk)
     return step
+
+
+async def _thought(desk: Desk) -> Step | None:
+    """The first step that is not only thought."""
+    while True:
+        step = _next(desk)
+        if isinstance(step, Wait) and desk.consultation.asking:
+            await _hear(desk)
+            continue
+        if not isinstance(step, _THOUGHT):
+            return step
+        event = await perform(step, desk)
+        if event is not None:
+            await desk.record(event)
+        elif not isinstance(step, Consult):
+            return None
+
+
+async def _hear(desk: Desk) -> None:
+    """Wait for the answer that a model owes, and take it."""
+    await desk.consultation.answered()
+    advised = await hear(desk)
+    if advised is not None:
+        await desk.record(advised)
+    desk.consultation.settle()
 
 
 def _next(desk: Desk) -> Step:
@@ -141,7 +199,7 @@ def _crew(eyes: Eyes) -> Crew:
         settings=eyes.settings,
         clock=eyes.clock,
         journal=_Paper(clock=eyes.clock, records=list(eyes.records)),
-        runtimes={kind: _OnlyLooks(runtime) for kind, runtime in eyes.runtimes.items()},
+        runtimes=eyes.runtimes,
         prober=eyes.prober,
         official=eyes.official,
         mechanic=_NoHands(),
@@ -152,6 +210,8 @@ def _crew(eyes: Eyes) -> Crew:
         sky=Sky(),
         expenses=Expenses(),
         halted=lambda: "",
+        consultant=eyes.consultant,
+        search=eyes.search,
     )
 
 

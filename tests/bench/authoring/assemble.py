@@ -55,7 +55,9 @@ def _probe_spec(asked: Asked, draft: Draft) -> Json:
         where = {"path": asked.spec["path"] or app.path} | where
     more = asked.spec["more"]
     spec: Json = {asked.kind: where}
-    return spec | (more if isinstance(more, dict) else {})
+    spec |= more if isinstance(more, dict) else {}
+    # An objective needs ten answers in its window of a minute.
+    return ({"periodSeconds": 5} if {"maxLatency", "maxErrorRatio"} & set(spec) else {}) | spec
 
 
 def _target(draft: Draft, dice: Random) -> Json:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pitcrew.core.asking import Counsel
+from pitcrew.core.dependency import Dependency
 from pitcrew.core.deviation import Deviation
 from pitcrew.core.incident import Attempt
 from pitcrew.core.permit import Permit
@@ -26,6 +27,8 @@ class Situation:
     """The model beside the rules; None where none is configured."""
     drift: str = ""
     """What became of the runbook that the last plan was made by; empty while it is the same."""
+    dependencies: tuple[Dependency, ...] = ()
+    """The services that it is declared to depend on, as they are now."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,6 +12,7 @@ import typer
 from pitcrew.core.errors import InvalidInput, PitCrewError, Refused
 from pitcrew.entrypoints.cli.codes import BAD_NEWS, EXIT_CODES, GOOD, INPUT_INVALID, UNREADABLE
 from pitcrew.entrypoints.cli.completion import Shell, complete_if_asked
+from pitcrew.entrypoints.cli.evals import eval_app
 from pitcrew.entrypoints.cli.options import STATE, Format, IncidentId, JournalKey, Name, OneName, Runbooks, State
 from pitcrew.entrypoints.cli.output import Output, say, shown
 from pitcrew.entrypoints.cli.quick import quick
@@ -33,6 +34,7 @@ audit_app = typer.Typer(
 )
 app.add_typer(audit_app, name="audit")
 app.add_typer(runbooks_app, name="runbooks")
+app.add_typer(eval_app, name="eval")
 
 
 class LogFormat(StrEnum):
@@ -85,6 +87,7 @@ def validate(
     """Check manifests: every problem as FILE:LINE:COLUMN: FIELD: what is wrong, what is allowed."""
     from pitcrew.adapters.manifests.load import load
     from pitcrew.adapters.policy.cel import check_rules
+    from pitcrew.core.dependency import graph_of, remarks
 
     loaded = load(files, extra_checks=check_rules)
     for problem in loaded.problems:
@@ -98,6 +101,8 @@ def validate(
         say(f"{shown(declared.file)}:{declared.line}: {shown(key)} is valid")
     for name, policy in loaded.policies.items():
         say(f"{shown(policy.file)}:{policy.line}: policy {shown(name)} is valid")
+    for remark in remarks(graph_of(declared.service for declared in loaded.services.values())):
+        say(f"note: {shown(remark)}", error=True)
 
 
 @app.command()

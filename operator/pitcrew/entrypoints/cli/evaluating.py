@@ -1,0 +1,79 @@
+"""`pitcrew eval`: labelled incidents are played and scored, and those of others are taken in."""
+
+import asyncio
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from pitcrew.bootstrap import consultant_of
+from pitcrew.core.errors import InvalidInput
+from pitcrew.core.resource import DiagnosisMode
+from pitcrew.core.untrusted import clean
+from pitcrew.entrypoints.cli.output import say, shown
+from pitcrew.entrypoints.evaluation.case import Case, read_cases, written
+from pitcrew.entrypoints.evaluation.running import Way, run
+from pitcrew.entrypoints.evaluation.score import Chosen
+from pitcrew.entrypoints.evaluation.table import RULES_ALONE, Run, by_fault, data, table
+from pitcrew.settings import Settings
+from pitcrew.settings import load as load_settings
+
+LINE_BYTES_MAX = 8 * 1024
+"""Bytes of one line of a log that is taken in."""
+
+
+def evaluate(
+    paths: Sequence[Path], modes: Sequence[DiagnosisMode], runbooks: Sequence[Path], json_file: Path | None
+) -> None:
+    """Play and score cases by rules alone, and in each mode with the model that the environment configures."""
+    cases = read_cases(paths)
+    if not cases:
+        raise InvalidInput("no case is there; name files or directories of .jsonl")
+    with tempfile.TemporaryDirectory(prefix="pitcrew-eval-") as state:
+        settings = load_settings({"state": Path(state), "runbooks": tuple(runbooks) or None})
+        runs = asyncio.run(_runs(cases, modes, settings))
+    say(table(runs))
+    say(by_fault(runs[0]).rstrip("\n"))
+    if json_file is not None:
+        json_file.write_text(json.dumps(data(runs), indent=1) + "\n", encoding="utf-8")
+
+
+async def _runs(cases: Sequence[Case], modes: Sequence[DiagnosisMode], settings: Settings) -> Sequence[Run]:
+    runs = [await run(Way(name=RULES_ALONE, mode=DiagnosisMode.RULES), cases, settings)]
+    consultant = consultant_of(settings)
+    if consultant is None:
+        return runs
+    try:
+        for mode in modes:
+            way = Way(name=f"{mode}, {consultant.model}", mode=mode, consultant=consultant)
+            runs.append(await run(way, cases, settings, _follow))
+    finally:
+        await consultant.close()
+    return runs
+
+
+def _follow(number: int, one: Chosen) -> None:
+    what = f"{one.cause}, {one.action}" + (f", refused: {one.failure}" if one.failure else "")
+    say(f"{number} {one.id} {shown(what)} ({one.seconds:.0f} s)", error=True)
+
+
+def take_in(paths: Sequence[Path], into: Path) -> None:
+    """Check the cases of others, redact their texts, and add them to a file.
+
+    Raises InvalidInput naming each problem; then nothing is added.
+    """
+    known = {case.id for case in read_cases([into])} if into.exists() else set()
+    found = read_cases(paths)
+    if twice := sorted(case.id for case in found if case.id in known):
+        raise InvalidInput(f"{into}: holds {', '.join(twice[:5])} already; give each case an id of its own")
+    with into.open("a", encoding="utf-8") as file:
+        file.writelines(written(redacted(case)) + "\n" for case in found)
+    say(f"{len(found)} cases added to {shown(into)}")
+
+
+def redacted(case: Case) -> Case:
+    """A case whose texts went through the same redaction as live evidence."""
+    lines = tuple(line.model_copy(update={"text": clean(line.text, LINE_BYTES_MAX)}) for line in case.logs)
+    probes = tuple(one.model_copy(update={"detail": clean(one.detail, LINE_BYTES_MAX)}) for one in case.probes)
+    events = tuple(one.model_copy(update={"detail": clean(one.detail, LINE_BYTES_MAX)}) for one in case.events)
+    return case.model_copy(update={"logs": lines, "probes": probes, "events": events})
