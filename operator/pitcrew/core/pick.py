@@ -10,6 +10,7 @@ from enum import StrEnum
 from pitcrew.core.deviation import Deviation
 from pitcrew.core.evidence import Evidence, Fact, Source, more, values
 from pitcrew.core.observation import LogLine, Observation, RuntimeEvent, RuntimeFacts, RuntimeState
+from pitcrew.core.suspicion import suspicion
 
 LINES_MAX = 20
 """Lines kept of what one tool tells; what tells causes apart stands in the first."""
@@ -82,13 +83,19 @@ def added(
         missing = Fact(source=Source.RUNTIME, key="missing", value=lacking, text=f"could not be gathered: {lacking}")
         new += more(
             (*known, *new),
-            (missing,) if reading.trouble else reading.facts,
+            (*_suspicion(reading), *((missing,) if reading.trouble else reading.facts)),
             logs=reading.logs,
             events=reading.events,
             seen=reading.seen,
             found=found if reading.seen else (),
         )
     return tuple(new)
+
+
+def _suspicion(reading: Reading) -> tuple[Fact, ...]:
+    """What in a reading speaks to its reader, as in what was gathered at first."""
+    lines = [fact.text for fact in reading.facts]
+    return suspicion(reading.seen, reading.logs, reading.events, (), (reading.trouble,), lines)
 
 
 def changed(known: Sequence[Evidence], readings: Sequence[Reading]) -> str:
