@@ -152,7 +152,8 @@ def more(
         *_event_items(events, len(events)),
     ]
     said = {_said(item.key, item.value, item.text) for item in known}
-    new = [item for item in items if _said(*item[1:4]) not in said]
+    told = {_said(*item[1:4]): item for item in items}
+    new = [item for saying, item in told.items() if saying not in said]
     return _numbered(new[-MORE_MAX:], after=len(known))
 
 
