@@ -26,17 +26,12 @@ from pitcrew.core.observation import (
     RuntimeEvent,
     RuntimeFacts,
 )
+from pitcrew.core.ranking import ranked
 from pitcrew.core.template import Template, templates
 from pitcrew.core.untrusted import bound, clean
 
 TEXT_BYTES_MAX = 400
 """Bytes of one item; a template longer than this says nothing a shorter one does not."""
-TEMPLATES_MAX = 20
-"""Log templates kept; complaints and what is new come first."""
-HEAD_LINES = 1
-"""First lines of the log whose templates are always kept: what was started, and how."""
-TAIL_LINES = 3
-"""Last lines of the log whose templates are always kept: what it did last."""
 LATELY_MAX = 12
 """Facts kept of each kind of context: probe history, changes, former incidents."""
 PROCESSES_MAX = 20
@@ -344,7 +339,7 @@ _ENV_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,127}")
 def _log_items(logs: Sequence[LogLine], started_at: datetime | None) -> list[_Item]:
     """The log as ranked templates; redacted before it is taken apart, since a mask could hide a secret's name."""
     found = templates(_cleaned(logs))
-    kept = _ranked(found, started_at)
+    kept = ranked(found, started_at)
     return [(Source.LOG, "log", bound(one.text, TEXT_BYTES_MAX), _dated(one), one.count) for one in kept]
 
 
@@ -362,33 +357,6 @@ def _cleaned(logs: Sequence[LogLine]) -> list[LogLine]:
 
 def _split(text: str) -> list[str]:
     return text.replace("\r\n", "\n").split("\n")
-
-
-def _ranked(found: Sequence[Template], started_at: datetime | None) -> list[Template]:
-    """The templates that are kept: complaints with the latest of all first, the ends of the log, then the rest.
-
-    Among alike, what is new since the last start comes first, then what is rare, then what came last.
-    """
-    old = any(not _new(one, started_at) for one in found)
-    ranked = sorted(found, key=lambda one: (old and not _new(one, started_at), one.count, -one.last))
-    ends, alarms = _ends(found), [one for one in ranked if one.alarming]
-    latest = sorted(alarms, key=lambda one: -one.last)[:1]
-    first = list(dict.fromkeys([*latest, *alarms]))[: TEMPLATES_MAX - len(ends)]
-    return list(dict.fromkeys([*first, *ends, *ranked]))[:TEMPLATES_MAX]
-
-
-def _new(one: Template, started_at: datetime | None) -> bool:
-    """Whether it is known to have come up only after the last start."""
-    at = one.first_at
-    return started_at is not None and at is not None and at.tzinfo is not None and at >= started_at
-
-
-def _ends(found: Sequence[Template]) -> list[Template]:
-    """The templates of the last lines, and of the first."""
-    lines = sum(one.count for one in found)
-    tail = [one for one in found if one.last >= lines - TAIL_LINES]
-    head = [one for one in found if one.first < HEAD_LINES]
-    return list(dict.fromkeys([*sorted(tail, key=lambda one: -one.last), *head]))
 
 
 def _dated(one: Template) -> str:
