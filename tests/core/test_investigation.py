@@ -6,10 +6,10 @@ from datetime import datetime
 
 import pytest
 
-from pitcrew.core.diagnosis import Cause, Diagnoser, Diagnosis
-from pitcrew.core.evidence import Evidence, Fact, Source, gather, more
+from pitcrew.core.diagnosis import Cause, Diagnoser, Diagnosis, diagnose
+from pitcrew.core.evidence import ELSEWHERE, Evidence, Fact, Source, gather, more
 from pitcrew.core.incident import Advice, Incident, Phase, Round
-from pitcrew.core.investigation import CONFIDENT_MIN, PICKS_MAX, SECONDS_MAX, enough, followed, offered
+from pitcrew.core.investigation import CONFIDENT_MIN, SECONDS_MAX, enough, followed, offered
 from pitcrew.core.observation import (
     Absent,
     Blind,
@@ -21,12 +21,37 @@ from pitcrew.core.observation import (
     Sight,
 )
 from pitcrew.core.opinion import Opinion, Weighed
-from pitcrew.core.pick import LINES_MAX, Pick, Reading, added, changed, earlier, told, worth
+from pitcrew.core.pick import (
+    LINES_MAX,
+    NEIGHBOURS_MAX,
+    OF_OTHERS,
+    PICKS_MAX,
+    Pick,
+    Reading,
+    Tool,
+    added,
+    changed,
+    earlier,
+    named,
+    told,
+    worth,
+)
 from pitcrew.core.prompt import evidence_digest
+from pitcrew.core.resource import ServiceKey
+from pitcrew.core.signal import Signal, shown
 from tests.core.incidents import PROBE_FAILS, healed
 from tests.core.scene import BAD, GOOD, answer, at, facts, seen
 
-P = Pick
+
+class P:
+    """The picks of the target itself."""
+
+    EARLIER_LOGS, STATS, PROCESSES, EVENTS, PROBE_AGAIN, MAKEUP = (
+        Pick(tool=tool) for tool in Tool if tool is not Tool.LOGS
+    )
+
+
+OWN = tuple(Pick(tool=tool) for tool in Tool if tool is not Tool.LOGS)
 
 
 def evidence(
@@ -104,13 +129,13 @@ def test_nobody_who_was_not_asked_about_this_evidence_is_followed() -> None:
 def test_what_is_offered_is_what_would_be_followed() -> None:
     assert offered(incident(), at(0)) == worth(KNOWN, ())
     assert offered(incident(rules=95), at(0)) == ()
-    assert offered(incident(rounds=(reading(*Pick),)), at(0)) == ()
-    assert enough(incident(rounds=(reading(*Pick),)), at(0)) == f"{PICKS_MAX} picks are all"
+    assert offered(incident(rounds=(reading(*OWN),)), at(0)) == ()
+    assert enough(incident(rounds=(reading(*OWN),)), at(0)) == f"{PICKS_MAX} picks are all"
 
 
 WORTH: dict[str, tuple[tuple[Evidence, ...], set[Pick]]] = {
-    "it runs": (KNOWN, {*Pick}),
-    "nothing was logged": (evidence(), {*Pick} - {P.EARLIER_LOGS}),
+    "it runs": (KNOWN, {*OWN}),
+    "nothing was logged": (evidence(), {*OWN} - {P.EARLIER_LOGS}),
     "its processes are known": (evidence(processes=["1 S app"]), {P.STATS, P.EVENTS, P.PROBE_AGAIN, P.MAKEUP}),
     "it ended": (evidence(facts(RuntimeState.EXITED)), {P.EVENTS, P.PROBE_AGAIN, P.MAKEUP}),
     "there is none": (evidence(Absent(detail="no such container")), {P.EVENTS, P.PROBE_AGAIN}),
@@ -122,6 +147,39 @@ WORTH: dict[str, tuple[tuple[Evidence, ...], set[Pick]]] = {
 def test_only_what_could_show_something_new_can_be_picked(known: tuple[Evidence, ...], expected: set[Pick]) -> None:
     assert set(worth(known, ())) == expected
     assert set(worth(known, (P.EVENTS,))) == expected - {P.EVENTS}
+
+
+KEYS = tuple(ServiceKey(f"default/{name}") for name in ("db", "cache", "queue"))
+
+
+def test_the_same_can_be_picked_of_a_few_dependencies() -> None:
+    others = [pick for pick in worth(KNOWN, (), KEYS) if pick.of]
+    assert [pick.of for pick in others] == [*[KEYS[0]] * len(OF_OTHERS), *[KEYS[1]] * len(OF_OTHERS)]
+    assert NEIGHBOURS_MAX == 2
+    assert [named(str(pick)) for pick in others] == others
+    assert Pick(tool=Tool.LOGS) not in worth(KNOWN, (), KEYS)
+
+
+def test_six_picks_are_followed_however_many_can_be_had() -> None:
+    wanted = tuple(pick for pick in worth(KNOWN, (), KEYS) if pick.of)
+    assert followed(incident(*wanted), UNGROUNDED, at(1), KEYS) == wanted[:PICKS_MAX]
+    before = reading(*wanted[:4])
+    assert followed(incident(*wanted, rounds=(before,)), UNGROUNDED, at(3), KEYS) == wanted[4:PICKS_MAX]
+    assert followed(incident(*wanted), UNGROUNDED, at(1)) == ()
+
+
+def test_what_is_read_of_a_dependency_is_no_fact_of_the_target() -> None:
+    pick = Pick(tool=Tool.PROBE_AGAIN, of=KEYS[0])
+    look = seen(answer(BAD, reason=ProbeReason.TIMEOUT), sight=facts(RuntimeState.EXITED, exit_code=1))
+    log = Reading(pick=Pick(tool=Tool.LOGS, of=KEYS[0]), logs=lines("FATAL no space left on device"))
+    readings = [Reading(pick=pick, seen=look), log]
+    new = added(KNOWN, readings, (PROBE_FAILS,))
+    assert {(item.key, item.value) for item in new} == {(ELSEWHERE, "default/db")}
+    assert {item.source for item in new} == {Source.RUNTIME, Source.PROBE, Source.LOG}
+    assert "of default/db: target is Exited" in [item.text for item in new]
+    assert diagnose((*KNOWN, *new)) == diagnose(KNOWN)
+    assert not shown(Signal(log="no space left"), (*KNOWN, *new)).holds
+    assert changed(KNOWN, readings) == ""
 
 
 def lines(*texts: str) -> tuple[LogLine, ...]:

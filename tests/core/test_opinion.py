@@ -25,7 +25,7 @@ from pitcrew.core.opinion import (
     repair_reserve,
     weigh,
 )
-from pitcrew.core.pick import Pick
+from pitcrew.core.pick import Pick, Tool
 from pitcrew.core.prompt import Question, Role, Vocabulary
 from pitcrew.core.resource import Level
 from pitcrew.core.risk import assess, cautious, doubt_of
@@ -119,9 +119,9 @@ PICKABLE = replace(WORDS, picks=("Stats", "Events"))
 PICKED = {
     "left out": (as_text(), ()),
     "empty": (as_text(more=[]), ()),
-    "one": (as_text(more=["Events"]), (Pick.EVENTS,)),
-    "all, in its order": (as_text(more=["Events", "Stats"]), (Pick.EVENTS, Pick.STATS)),
-    "one twice": (as_text(more=["Stats", "Stats"]), (Pick.STATS,)),
+    "one": (as_text(more=["Events"]), (Pick(tool=Tool.EVENTS),)),
+    "all, in its order": (as_text(more=["Events", "Stats"]), (Pick(tool=Tool.EVENTS), Pick(tool=Tool.STATS))),
+    "one twice": (as_text(more=["Stats", "Stats"]), (Pick(tool=Tool.STATS),)),
 }
 
 
@@ -136,8 +136,8 @@ FOREIGN = {
     "with a parameter": (as_text(more=["Stats other"]), PICKABLE, "is none of those offered"),
     "a number": (as_text(more=[1]), PICKABLE, "pick '1' is none of those offered"),
     "a text": (as_text(more="Stats"), PICKABLE, "more is no list of names"),
-    "more than there are": (as_text(more=["Stats"] * 3), PICKABLE, "it wants more than the 2 that are offered"),
-    "where nothing is offered": (as_text(more=["Stats"]), WORDS, "it wants more than the 0 that are offered"),
+    "more than there are": (as_text(more=["Stats"] * 3), PICKABLE, "it wants more than the 2 that it may pick"),
+    "where nothing is offered": (as_text(more=["Stats"]), WORDS, "it wants more than the 0 that it may pick"),
 }
 
 

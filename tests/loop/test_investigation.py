@@ -12,7 +12,7 @@ from pitcrew.core.diagnosis import Cause
 from pitcrew.core.errors import Unavailable
 from pitcrew.core.evidence import Source
 from pitcrew.core.observation import EventKind, RuntimeFacts
-from pitcrew.core.pick import Pick
+from pitcrew.core.pick import Pick, Tool
 from pitcrew.core.prompt import Question
 from pitcrew.core.report import asked as asked_report
 from pitcrew.core.report import section_data, section_text, why
@@ -24,7 +24,7 @@ from tests.loop.composed import House, manifest
 from tests.loop.virtual import run
 
 PLANS = ("Planned", "NothingToTry")
-ALL = tuple(map(str, Pick))
+ALL = tuple(str(tool) for tool in Tool if tool is not Tool.LOGS)
 UNKNOWN: dict[str, Any] = {"cause": "Unknown", "runbook": "None", "confidence": 0}
 
 
@@ -122,7 +122,7 @@ def test_each_pick_gives_its_evidence_with_its_true_source(tmp_path: Path) -> No
         async with house.running():
             await planned(house)
         round_ = house.incident.rounds[0]
-        assert set(round_.picks) == set(ALL)
+        assert set(map(str, round_.picks)) == set(ALL)
         by_key = {item.key: item for item in round_.evidence}
         assert by_key["log"].source is Source.LOG
         assert "disk quota" in by_key["log"].text
@@ -217,7 +217,7 @@ def test_slow_tools_take_thirty_seconds_in_all_at_most_and_are_said_to_be_missin
             await planned(house)
         (round_,) = house.incident.rounds
         assert round_.took_ms <= min(2 * deadline_s, 30) * 1_000 + 1
-        assert round_.missing == (Pick.STATS, Pick.MAKEUP)
+        assert round_.missing == (Pick(tool=Tool.STATS), Pick(tool=Tool.MAKEUP))
         texts = [item.text for item in round_.evidence]
         assert texts[0] == "could not be gathered: Stats: not in time"
         late = "the time for reading more is over" if deadline_s == 60 else "not in time"
@@ -245,6 +245,29 @@ def test_what_a_tool_says_went_wrong_is_cleaned(tmp_path: Path) -> None:
             assert "hunter2" not in text
             assert text.isprintable()
             assert len(text.encode()) <= 400
+
+    run(test())
+
+
+LIES = {
+    "of a cause that is not there": opinion(cause="Hang", runbook="service-errors", confidence=100, more=["Makeup"]),
+    "of nothing": unsure("Makeup"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES.values(), ids=LIES.keys())
+def test_a_model_that_picks_and_lies_changes_no_action(lie: str, tmp_path: Path) -> None:
+    async def test() -> None:
+        house = house_with(tmp_path, lambda question: lie if question.vocabulary.picks else unsure())
+        alone = house_with(tmp_path / "alone", lambda question: unsure())
+        alone.consultant = None
+        for each in (house, alone):
+            async with each.running():
+                await planned(each)
+        assert house.incident.rounds != ()
+        assert house.incident.attempt.plan.action == alone.incident.attempt.plan.action
+        assert house.incident.attempt.risk.level == alone.incident.attempt.risk.level
+        assert house.effects() == alone.effects() == []
 
     run(test())
 
@@ -387,7 +410,7 @@ def test_the_time_for_reading_runs_on_while_pitcrew_is_down(tmp_path: Path) -> N
             await planned(house)
             await house.passes(60)
         (round_,) = house.incident.rounds
-        assert round_.missing == (Pick.STATS,)
+        assert round_.missing == (Pick(tool=Tool.STATS),)
         assert round_.evidence[0].text == "could not be gathered: Stats: the time for reading more is over"
         assert house.story().count("Picked") == 1
 
@@ -419,5 +442,42 @@ def test_the_status_tells_what_is_read_and_what_came_of_it(tmp_path: Path) -> No
         assert "Investigate" in house.status.waited[house.services[0].key]
         told = shown["status"]["incident"]["investigation"]  # type: ignore[index, call-overload]
         assert "round 1: the model picked Stats" in str(told)
+
+    run(test())
+
+
+DEPENDENCIES: dict[str, tuple[dict[str, Any], bool]] = {
+    "it shares": ({}, True),
+    "its evidence goes nowhere": ({"diagnosis": {"egress": "None"}}, False),
+    "its evidence stays nearer": ({"diagnosis": {"egress": "Local"}}, False),
+    "no model is asked about it": ({"diagnosis": {"mode": "Rules"}}, False),
+}
+
+
+@pytest.mark.parametrize(("spec", "shares"), DEPENDENCIES.values(), ids=DEPENDENCIES.keys())
+def test_a_dependency_can_be_looked_at_as_far_as_its_own_terms_go(
+    spec: dict[str, Any], shares: bool, tmp_path: Path
+) -> None:
+    def says(question: Question) -> str:
+        return unsure("Logs/default/db", "ProbeAgain/default/db") if "/default/db" in question.user else unsure()
+
+    async def test() -> None:
+        api, db = manifest(policy={"autoUpTo": "Low"}, dependsOn=[{"name": "db"}]), manifest("db", "", **spec)
+        house = House(tmp_path, api, db, settings=Settings(state=tmp_path))
+        house.consultant = FakeConsultant(says)
+        house.engine.say("db", "ERROR replication lag is 90 s, no space left on device")
+        async with house.running():
+            await house.until(lambda: len(house.status.now) == 2)
+            house.prober.sick.add("victim")
+            await planned(house)
+        assert ("MORE: " in questions(house)[0].user) is True
+        assert ("Logs/default/db" in questions(house)[0].vocabulary.picks) is shares
+        assert ("replication lag" in "".join(one.user for one in questions(house))) is shares
+        assert bool(house.incident.rounds) is shares
+        if shares:
+            keys = {item.key for item in house.incident.rounds[0].evidence}
+            assert keys == {"dependency.seen"}
+        assert house.incident.diagnoses[0].cause is Cause.SERVICE_ERRORS
+        assert house.effects("db") == []
 
     run(test())

@@ -57,6 +57,9 @@ KILLED_EXIT_CODE = 137
 """128 and SIGKILL. The runtime's word about memory is of the run that ended last, and outlives a restart (FAULTS row
 7); for a run that ended otherwise it says nothing."""
 
+ELSEWHERE = "dependency.seen"
+"""The key of whatever was read of a dependency later; no rule and no signal reads it."""
+
 Value = str | int | bool
 
 

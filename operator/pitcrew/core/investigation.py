@@ -4,15 +4,15 @@ Only where neither the rules nor the model are sure, so that a decisive rule nev
 the bounds of an incident hold over all rounds, by times of the journal, so that no restart begins them anew (S10).
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from pitcrew.core.asking import is_decisive
 from pitcrew.core.incident import Incident, Phase
 from pitcrew.core.opinion import Weighed
-from pitcrew.core.pick import Pick, worth
+from pitcrew.core.pick import PICKS_MAX, Pick, worth
+from pitcrew.core.resource import ServiceKey
 
-PICKS_MAX = 6
-"""Picks in one incident; a person who looks for a cause seldom asks for more before acting or calling somebody."""
 ROUNDS_MAX = 2
 """Rounds in one incident: what was found may raise one more question; a model that always wants more finds nothing."""
 SECONDS_MAX = 30
@@ -22,19 +22,22 @@ CONFIDENT_MIN = 70
 nothing rests on it but whether one looks further: between a symptom (50) and a structural fact (90) of the rules."""
 
 
-def offered(incident: Incident, now: datetime) -> tuple[Pick, ...]:
-    """What a model may pick when it is asked now; nothing where no pick would be followed."""
+def offered(incident: Incident, now: datetime, neighbours: Sequence[ServiceKey] = ()) -> tuple[Pick, ...]:
+    """What a model may pick when it is asked now; nothing where no pick would be followed. `neighbours` are the
+    dependencies of which more may be shown."""
     if is_decisive(incident.diagnoses) or enough(incident, now):
         return ()
-    return worth(incident.evidence, incident.picked)
+    return worth(incident.evidence, incident.picked, neighbours)
 
 
-def followed(incident: Incident, weighed: Weighed | None, now: datetime) -> tuple[Pick, ...]:
+def followed(
+    incident: Incident, weighed: Weighed | None, now: datetime, neighbours: Sequence[ServiceKey] = ()
+) -> tuple[Pick, ...]:
     """The picks of the last answer that are carried out now; `weighed` is that answer beside the rules."""
     advice = incident.advised
     if advice is None or advice.late or advice.opinion is None or _sure(weighed):
         return ()
-    open_ = offered(incident, now)
+    open_ = offered(incident, now, neighbours)
     wanted = [pick for pick in advice.opinion.more if pick in open_]
     return tuple(wanted[: PICKS_MAX - len(incident.picked)])
 

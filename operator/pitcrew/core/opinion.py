@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pitcrew.core.cost import Usage
 from pitcrew.core.diagnosis import Cause, Diagnoser, Diagnosis
 from pitcrew.core.evidence import Evidence
-from pitcrew.core.pick import Pick
+from pitcrew.core.pick import PICKS_MAX, Pick, named
 from pitcrew.core.prompt import CITED_MAX, FIELDS, MORE, NO_RUNBOOK, QUOTES_MAX, Message, Question, Role, Vocabulary
 from pitcrew.core.runbook import Runbook, retrieve
 from pitcrew.core.untrusted import bound, clean
@@ -160,9 +160,10 @@ def _opinion(found: Mapping[str, object], words: Vocabulary) -> Opinion:
 def _picked(value: object, offered: Sequence[str]) -> tuple[Pick, ...]:
     if not isinstance(value, list):
         raise _NotTaken("more is no list of names")
-    if len(value) > len(offered):
-        raise _NotTaken(f"it wants more than the {len(offered)} that are offered")
-    return tuple(dict.fromkeys(Pick(_word(one, offered, "pick")) for one in value))
+    most = min(PICKS_MAX, len(offered))
+    if len(value) > most:
+        raise _NotTaken(f"it wants more than the {most} that it may pick")
+    return tuple(dict.fromkeys(named(_word(one, offered, "pick")) for one in value))
 
 
 def _cited(value: object, known: Sequence[str]) -> tuple[str, ...]:

@@ -8,23 +8,53 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pitcrew.core.deviation import Deviation
-from pitcrew.core.evidence import Evidence, Fact, Source, more, values
+from pitcrew.core.evidence import ELSEWHERE, Evidence, Fact, Source, more, values
 from pitcrew.core.observation import LogLine, Observation, RuntimeEvent, RuntimeFacts, RuntimeState
+from pitcrew.core.resource import ServiceKey
 from pitcrew.core.suspicion import suspicion
 
+PICKS_MAX = 6
+"""Picks in one incident; a person who looks for a cause seldom asks for more before acting or calling somebody."""
 LINES_MAX = 20
 """Lines kept of what one tool tells; what tells causes apart stands in the first."""
 
 
-class Pick(StrEnum):
-    """What a model may pick."""
+NEIGHBOURS_MAX = 2
+"""Dependencies of which more can be picked; a list of many names costs tokens, and few are ever to blame."""
 
+
+class Tool(StrEnum):
+    """What is read."""
+
+    LOGS = "Logs"
     EARLIER_LOGS = "EarlierLogs"
     STATS = "Stats"
     PROCESSES = "Processes"
     EVENTS = "Events"
     PROBE_AGAIN = "ProbeAgain"
     MAKEUP = "Makeup"
+
+
+OF_OTHERS = tuple(tool for tool in Tool if tool is not Tool.EARLIER_LOGS)
+"""What can be read of a dependency, of which nothing was gathered at first."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pick:
+    """One tool, used on the target itself, or on that of a dependency: `of` is its key."""
+
+    tool: Tool
+    of: str = ""
+
+    def __str__(self) -> str:
+        """Its name: `Stats`, or `Stats/default/db`."""
+        return f"{self.tool}/{self.of}" if self.of else str(self.tool)
+
+
+def named(name: str) -> Pick:
+    """The pick of a name. Raises ValueError where there is no such tool."""
+    tool, _, of = name.partition("/")
+    return Pick(tool=Tool(tool), of=of)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,20 +69,31 @@ class Reading:
     trouble: str = ""
 
 
-def worth(evidence: Sequence[Evidence], taken: Sequence[Pick]) -> tuple[Pick, ...]:
-    """The picks that were not taken and could show something new beside this evidence."""
+def worth(
+    evidence: Sequence[Evidence], taken: Sequence[Pick], neighbours: Sequence[ServiceKey] = ()
+) -> tuple[Pick, ...]:
+    """The picks that were not taken and could show something new beside this evidence; `neighbours` are the
+    dependencies that may be looked at."""
+    own = [Pick(tool=tool) for tool in _own(evidence)]
+    others = [Pick(tool=tool, of=of) for of in neighbours[:NEIGHBOURS_MAX] for tool in OF_OTHERS]
+    return tuple(pick for pick in (*own, *others) if pick not in taken)
+
+
+def _own(evidence: Sequence[Evidence]) -> tuple[Tool, ...]:
+    """The tools that could show something new of the target itself."""
     known = values(evidence)
     states = {item.value for item in known.get("state", ())}
     running = str(RuntimeState.RUNNING) in states
     could = {
-        Pick.EARLIER_LOGS: "log" in known,
-        Pick.STATS: running,
-        Pick.PROCESSES: running and "process" not in known,
-        Pick.EVENTS: True,
-        Pick.PROBE_AGAIN: True,
-        Pick.MAKEUP: bool(states & set(map(str, RuntimeState))),
+        Tool.LOGS: False,
+        Tool.EARLIER_LOGS: "log" in known,
+        Tool.STATS: running,
+        Tool.PROCESSES: running and "process" not in known,
+        Tool.EVENTS: True,
+        Tool.PROBE_AGAIN: True,
+        Tool.MAKEUP: bool(states & set(map(str, RuntimeState))),
     }
-    return tuple(pick for pick in Pick if could[pick] and pick not in taken)
+    return tuple(tool for tool in Tool if could[tool])
 
 
 def told(pick: Pick, key: str, lines: Sequence[str]) -> Reading:
@@ -81,15 +122,27 @@ def added(
     for reading in readings:
         lacking = f"{reading.pick}: {reading.trouble}"
         missing = Fact(source=Source.RUNTIME, key="missing", value=lacking, text=f"could not be gathered: {lacking}")
-        new += more(
-            (*known, *new),
-            (*_suspicion(reading), *((missing,) if reading.trouble else reading.facts)),
-            logs=reading.logs,
-            events=reading.events,
-            seen=reading.seen,
-            found=found if reading.seen else (),
-        )
+        facts = (*_suspicion(reading), *((missing,) if reading.trouble else ()))
+        if reading.pick.of:
+            facts = (*facts, *_elsewhere(reading))
+            new += more((*known, *new), facts)
+        else:
+            new += more(
+                (*known, *new),
+                (*facts, *reading.facts),
+                logs=reading.logs,
+                events=reading.events,
+                seen=reading.seen,
+                found=found,
+            )
     return tuple(new)
+
+
+def _elsewhere(reading: Reading) -> Sequence[Fact]:
+    """What was read of a dependency, under one key of its own, so that no rule takes it for facts of the target."""
+    items = more((), reading.facts, logs=reading.logs, events=reading.events, seen=reading.seen)
+    of = reading.pick.of
+    return [Fact(source=item.source, key=ELSEWHERE, value=of, text=f"of {of}: {item.text}") for item in items]
 
 
 def _suspicion(reading: Reading) -> tuple[Fact, ...]:
@@ -104,6 +157,6 @@ def changed(known: Sequence[Evidence], readings: Sequence[Reading]) -> str:
     Facts of two states side by side would mislead whoever reads them, so that all is gathered anew.
     """
     before = [item.value for item in known if item.key == "state"]
-    looks = [reading.seen.sight for reading in readings if reading.seen is not None]
+    looks = [one.seen.sight for one in readings if one.seen is not None and not one.pick.of]
     now = [str(sight.state) if isinstance(sight, RuntimeFacts) else "Missing" for sight in looks]
     return f"the target is {now[-1]} now" if now and before != now[-1:] else ""

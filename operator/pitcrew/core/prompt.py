@@ -13,8 +13,8 @@ from enum import StrEnum
 
 from pitcrew.core.cost import Usage
 from pitcrew.core.diagnosis import Cause
-from pitcrew.core.evidence import Evidence
-from pitcrew.core.pick import Pick
+from pitcrew.core.evidence import ELSEWHERE, Evidence
+from pitcrew.core.pick import PICKS_MAX, Pick
 from pitcrew.core.record import Json, digest
 from pitcrew.core.runbook import Runbook
 from pitcrew.core.untrusted import bound, clean
@@ -133,7 +133,7 @@ class Question:
     def _more(self) -> dict[str, Json]:
         picks = self.vocabulary.picks
         items: Json = {"type": "string", "enum": list(picks)}
-        return {MORE: {"type": "array", "items": items, "maxItems": len(picks)}} if picks else {}
+        return {MORE: {"type": "array", "items": items, "maxItems": min(PICKS_MAX, len(picks))}} if picks else {}
 
     @property
     def bytes(self) -> int:
@@ -194,7 +194,7 @@ def ask_about(
         [
             "CAUSES",
             *(f"{cause}: {_MEANINGS.get(cause, '')}" for cause in Cause),
-            *([f"MORE: {', '.join(picks)}"] if picks else []),
+            *([f"MORE: {', '.join(map(str, picks))}"] if picks else []),
             f"BEGIN {boundary}",
             f"SERVICE {_data(service, 128, boundary)}",
             "RUNBOOKS",
@@ -290,6 +290,7 @@ _PART_OF = {
     "probe.swings": _Part.LATELY,
     "former": _Part.LATELY,
     "event": _Part.LATELY,
+    ELSEWHERE: _Part.LATELY,
     "process": _Part.PROCESSES,
     "makeup": _Part.PROCESSES,
 }

@@ -64,7 +64,7 @@ async def _question(desk: Desk) -> Question | None:
         incident.evidence,
         runbooks,
         boundary=secrets.token_hex(8),
-        picks=pickable(incident, desk.now()),
+        picks=pickable(incident, desk.now(), [one.service.key for one in desk.neighbours(desk.service)]),
         evidence_tokens_max=settings.model_evidence_tokens_max,
         answer_tokens_max=settings.model_answer_tokens_max,
     )

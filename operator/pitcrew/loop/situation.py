@@ -42,4 +42,5 @@ def _counsel(desk: Desk) -> Counsel | None:
         asking=desk.consultation.asking,
         contradicted=plan_with(desk, CONTRADICTION),
         weighed=second_opinion(desk) if answered else None,
+        neighbours=tuple(one.service.key for one in desk.neighbours(desk.service)),
     )

@@ -11,8 +11,8 @@ from typing import assert_never
 
 from pitcrew.core.errors import Refused, TargetAbsent, Unavailable
 from pitcrew.core.evidence import PROCESSES_MAX
-from pitcrew.core.observation import Blind, Observation, RuntimeFacts, Sight
-from pitcrew.core.pick import Pick, Reading, earlier, told
+from pitcrew.core.observation import Blind, LogLine, Observation, RuntimeFacts, Sight
+from pitcrew.core.pick import Pick, Reading, Tool, earlier, told
 from pitcrew.core.resource import HealthyService
 from pitcrew.core.untrusted import clean
 from pitcrew.ports import Runtime
@@ -42,22 +42,25 @@ class Tools:
             return Reading(pick=pick, trouble=clean(str(error) or "not in time", _TROUBLE_BYTES_MAX))
 
     async def _read(self, pick: Pick, sight: Sight | None) -> Reading:
-        match pick:
-            case Pick.EVENTS:
+        match pick.tool:
+            case Tool.EVENTS:
                 return Reading(pick=pick, events=tuple(self.runtime.events(self.service)))
-            case Pick.PROBE_AGAIN:
+            case Tool.PROBE_AGAIN:
                 return await self._look(pick)
-            case Pick.EARLIER_LOGS:
-                return await self._earlier(pick, _there(sight))
-            case Pick.STATS:
+            case Tool.LOGS:
+                return Reading(pick=pick, logs=await self._logs(sight, times=1))
+            case Tool.EARLIER_LOGS:
+                lines = await self._logs(sight, times=2)
+                return Reading(pick=pick, logs=earlier(lines, lines_max=self.lines_max, bytes_max=self.bytes_max))
+            case Tool.STATS:
                 return told(pick, "stats", await self.runtime.stats(self.service, _there(sight)))
-            case Pick.PROCESSES:
+            case Tool.PROCESSES:
                 reading = self.runtime.processes(self.service, _there(sight), lines_max=PROCESSES_MAX)
                 return told(pick, "process", await reading)
-            case Pick.MAKEUP:
+            case Tool.MAKEUP:
                 return told(pick, "makeup", await self.runtime.makeup(self.service, _there(sight)))
             case _:
-                assert_never(pick)
+                assert_never(pick.tool)
 
     async def _look(self, pick: Pick) -> Reading:
         seen = await self.look()
@@ -65,10 +68,11 @@ class Tools:
             raise Unavailable(f"{seen.sight.reason}: {seen.sight.detail}")
         return Reading(pick=pick, seen=seen)
 
-    async def _earlier(self, pick: Pick, facts: RuntimeFacts) -> Reading:
-        """Twice as much of the log, without what was read at first."""
-        lines = await self.runtime.logs(self.service, facts, lines_max=2 * self.lines_max, bytes_max=2 * self.bytes_max)
-        return Reading(pick=pick, logs=earlier(lines, lines_max=self.lines_max, bytes_max=self.bytes_max))
+    async def _logs(self, sight: Sight | None, *, times: int) -> tuple[LogLine, ...]:
+        """So many times as much of the log as is read at first."""
+        lines_max, bytes_max = times * self.lines_max, times * self.bytes_max
+        reading = self.runtime.logs(self.service, _there(sight), lines_max=lines_max, bytes_max=bytes_max)
+        return tuple(await reading)
 
 
 def _there(sight: Sight | None) -> RuntimeFacts:

@@ -71,7 +71,7 @@ def told(event: Event) -> str:
         case NotAsked(reason=reason):
             return f"no model is asked: {reason}"
         case Picked(picks=picks):
-            return f"neither rules nor model are sure; reads what the model picked: {', '.join(picks)}"
+            return f"neither rules nor model are sure; reads what the model picked: {', '.join(map(str, picks))}"
         case EvidenceAdded():
             return _told_of_more(event)
         case UndoPermitted() | UndoIntended() | Undone() | UndoTurned() | Kept():
@@ -148,10 +148,12 @@ def _told_of_advice(event: Advised) -> str:
 
 
 def _told_of_more(event: EvidenceAdded) -> str:
-    lacking = f", without {', '.join(event.missing)}" if event.missing else ""
+    lacking = f", without {', '.join(map(str, event.missing))}" if event.missing else ""
     then = f"; gathered anew, since {event.changed}" if event.changed else ""
     took = f"in {event.took_ms / 1000:.1f} s"
-    return f"read {', '.join(event.picks)} {took}: {len(event.evidence)} more items of evidence{lacking}{then}"
+    return (
+        f"read {', '.join(map(str, event.picks))} {took}: {len(event.evidence)} more items of evidence{lacking}{then}"
+    )
 
 
 AGREEMENT = {True: "it agrees with the rules", False: "it disagrees with the rules", None: "it has no weight"}

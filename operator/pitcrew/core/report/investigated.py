@@ -14,11 +14,11 @@ def investigation_lines(incident: Incident) -> tuple[str, ...]:
 
 
 def _round(each: Round) -> str:
-    picked = f"the model picked {', '.join(each.picks)}"
+    picked = f"the model picked {', '.join(map(str, each.picks))}"
     if each.ended_at is None:
         return f"{picked}; begun {each.began_at:%H:%M:%S}"
     new = f"{each.evidence[0].id} to {each.evidence[-1].id}" if each.evidence else "nothing new"
-    lacking = f"; could not be read: {', '.join(each.missing)}" if each.missing else ""
+    lacking = f"; could not be read: {', '.join(map(str, each.missing))}" if each.missing else ""
     return f"{picked}; {new}, in {each.took_ms / 1000:.1f} s{lacking}"
 
 

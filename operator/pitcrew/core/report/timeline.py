@@ -113,7 +113,7 @@ def advice_line(advice: Advice) -> str:
 
 
 def _wants(said: Opinion) -> str:
-    return f"; it wants to see {', '.join(said.more)}" if said.more else ""
+    return f"; it wants to see {', '.join(map(str, said.more))}" if said.more else ""
 
 
 def _repaired(advice: Advice) -> str:

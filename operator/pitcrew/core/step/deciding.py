@@ -149,7 +149,7 @@ def _asked(incident: Incident, counsel: Counsel, now: datetime) -> Step:
     until = advice.asked_at + timedelta(seconds=counsel.patience_s)
     if advice.answered_at is None and now < until and waits(counsel, incident.diagnoses):
         return Wait(reason=f"a second opinion by model {advice.model}", until=until)
-    picks = followed(incident, counsel.weighed, now)
+    picks = followed(incident, counsel.weighed, now, counsel.neighbours)
     return BeginInvestigating(picks=picks) if picks else MakePlan()
 
 
