@@ -19,6 +19,8 @@ CREW = {
     "ModelAsked": "Driver",
     "Advised": "Driver",
     "NotAsked": "Driver",
+    "Picked": "Driver",
+    "EvidenceAdded": "Mechanic",
     "Planned": "Strategist",
     "NothingToTry": "Strategist",
     "Judged": "Official",

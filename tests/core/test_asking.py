@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pitcrew.core.asking import Counsel, Terms, is_decisive, refusal, terms_for, waits, why_not, withdrawn
+from pitcrew.core.asking import Counsel, Terms, is_decisive, refusal, shares, terms_for, waits, why_not, withdrawn
 from pitcrew.core.diagnosis import Cause, Diagnoser, Diagnosis
 from pitcrew.core.event import NothingToTry, Planned, from_record
 from pitcrew.core.policy import NO_GUARDRAILS, Guardrails, Unread, policy_digest
@@ -164,3 +164,20 @@ def test_planning_waits_unless_no_answer_could_change_what_is_done(
     diagnoses: tuple[Diagnosis, ...], plan: Planned | NothingToTry | None, expected: bool
 ) -> None:
     assert waits(Counsel(terms=terms(), patience_s=10, contradicted=plan), diagnoses) is expected
+
+
+SHARES = {
+    "both go anywhere": (terms(), terms(), True),
+    "the other goes farther": (terms(egress=L), terms(), True),
+    "the other stays nearer": (terms(), terms(egress=L), False),
+    "the other goes nowhere": (terms(), terms(egress=N), False),
+    "no model is asked about the other": (terms(), terms(R), False),
+    "no model is asked about this one": (terms(R), terms(), False),
+}
+
+
+@pytest.mark.parametrize(("own", "other", "expected"), SHARES.values(), ids=SHARES.keys())
+def test_evidence_of_another_service_goes_no_farther_than_that_service_lets_it(
+    own: Terms, other: Terms, expected: bool
+) -> None:
+    assert shares(own, other) is expected

@@ -10,7 +10,6 @@ from pitcrew.core.evidence import (
     EVENTS_MAX,
     LATELY_MAX,
     LOG_LINES_MAX,
-    TEMPLATES_MAX,
     TEXT_BYTES_MAX,
     Evidence,
     Fact,
@@ -30,6 +29,7 @@ from pitcrew.core.observation import (
     Sight,
     StoppedBy,
 )
+from pitcrew.core.ranking import TEMPLATES_MAX
 from pitcrew.core.resource import ServiceKey
 from pitcrew.core.signal import FACTS
 from tests.core.scene import BAD, FLAG, GOOD, UNKNOWN, answer, at, facts, seen

@@ -25,6 +25,7 @@ from pitcrew.core.opinion import (
     repair_reserve,
     weigh,
 )
+from pitcrew.core.pick import Pick, Tool
 from pitcrew.core.prompt import Question, Role, Vocabulary
 from pitcrew.core.resource import Level
 from pitcrew.core.risk import assess, cautious, doubt_of
@@ -112,6 +113,39 @@ def test_quotes_may_be_left_out_and_a_misquote_is_cleaned_and_bounded() -> None:
     assert len(kept.encode()) <= QUOTE_BYTES_MAX
     assert kept.isprintable()
     assert "hunter2" not in kept
+
+
+PICKABLE = replace(WORDS, picks=("Stats", "Events"))
+PICKED = {
+    "left out": (as_text(), ()),
+    "empty": (as_text(more=[]), ()),
+    "one": (as_text(more=["Events"]), (Pick(tool=Tool.EVENTS),)),
+    "all, in its order": (as_text(more=["Events", "Stats"]), (Pick(tool=Tool.EVENTS), Pick(tool=Tool.STATS))),
+    "one twice": (as_text(more=["Stats", "Stats"]), (Pick(tool=Tool.STATS),)),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), PICKED.values(), ids=PICKED.keys())
+def test_further_evidence_may_be_picked_out_of_what_is_offered(text: str, expected: tuple[Pick, ...]) -> None:
+    assert parse_answer(text, PICKABLE) == replace(TAKEN, more=expected)
+
+
+FOREIGN = {
+    "a foreign name": (as_text(more=["Shell"]), PICKABLE, "pick 'Shell' is none of those offered"),
+    "one that is not offered now": (as_text(more=["Makeup"]), PICKABLE, "pick 'Makeup' is none of those offered"),
+    "with a parameter": (as_text(more=["Stats other"]), PICKABLE, "is none of those offered"),
+    "a number": (as_text(more=[1]), PICKABLE, "pick '1' is none of those offered"),
+    "a text": (as_text(more="Stats"), PICKABLE, "more is no list of names"),
+    "more than there are": (as_text(more=["Stats"] * 3), PICKABLE, "it wants more than the 2 that it may pick"),
+    "where nothing is offered": (as_text(more=["Stats"]), WORDS, "it wants more than the 0 that it may pick"),
+}
+
+
+@pytest.mark.parametrize(("text", "words", "reason"), FOREIGN.values(), ids=FOREIGN.keys())
+def test_a_foreign_pick_refuses_the_whole_answer(text: str, words: Vocabulary, reason: str) -> None:
+    found = parse_answer(text, words)
+    assert isinstance(found, Unusable)
+    assert reason in found.reason
 
 
 REFUSED = {

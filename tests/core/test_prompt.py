@@ -14,6 +14,7 @@ from pitcrew.adapters.runbooks.files import built_in
 from pitcrew.adapters.search.fts5 import Fts5Search
 from pitcrew.core.diagnosis import Cause
 from pitcrew.core.evidence import Evidence, Source
+from pitcrew.core.pick import Pick, Tool
 from pitcrew.core.prompt import (
     EVIDENCE_TOKENS_MAX,
     ITEM_BYTES_MAX,
@@ -53,9 +54,10 @@ def asked(
     runbooks: Sequence[Runbook] | None = None,
     tokens_max: int = EVIDENCE_TOKENS_MAX,
     boundary: str = BOUNDARY,
+    picks: Sequence[Pick] = (),
 ) -> Question:
     known = worth_offering(evidence) if runbooks is None else runbooks
-    found = ask_about(service, evidence, known, boundary=boundary, evidence_tokens_max=tokens_max)
+    found = ask_about(service, evidence, known, boundary=boundary, picks=picks, evidence_tokens_max=tokens_max)
     assert found is not None
     return found
 
@@ -68,9 +70,17 @@ def item(number: int, text: str, key: str = "log", source: Source = Source.LOG) 
     return Evidence(id=f"E{number}", source=source, key=key, value="x", text=text)
 
 
-@pytest.mark.parametrize("name", STORIES)
+OWN = tuple(Pick(tool=tool) for tool in Tool if tool is not Tool.LOGS)
+GOLDENS: dict[str, tuple[str, Sequence[Pick]]] = {
+    **{name: (name, ()) for name in STORIES},
+    "more": ("missing-log", OWN),
+}
+
+
+@pytest.mark.parametrize("name", GOLDENS)
 def test_the_prompt_reads_as_its_golden_file(name: str) -> None:
-    question = asked(STORIES[name][0])
+    story, picks = GOLDENS[name]
+    question = asked(STORIES[story][0], picks=picks)
     left_out = " ".join(question.left_out) or "nothing"
     text = (
         f"{question.system}\n-----\n{question.user}\n-----\nleft out: {left_out}\n"
@@ -80,6 +90,17 @@ def test_the_prompt_reads_as_its_golden_file(name: str) -> None:
     if os.environ.get("PITCREW_GOLDEN") == "write":
         path.write_text(text)
     assert text == path.read_text()
+
+
+def test_further_evidence_is_asked_for_in_a_few_tokens_and_only_where_any_can_be_had() -> None:
+    without, with_ = (asked(hang().evidence, picks=picks) for picks in ((), OWN))
+    assert tokens_of(with_.system + with_.user) - tokens_of(without.system + without.user) <= 80
+    assert "more" not in without.schema["required"]  # type: ignore[operator]
+    assert without.vocabulary.picks == ()
+    more = with_.schema["properties"]["more"]  # type: ignore[index, call-overload]
+    assert more["items"]["enum"] == list(map(str, OWN))  # type: ignore[index, call-overload]
+    assert more["maxItems"] == len(OWN)  # type: ignore[index, call-overload]
+    assert "more" in with_.schema["required"]  # type: ignore[operator]
 
 
 def test_the_evidence_of_the_stories_is_small_and_a_long_log_far_smaller_than_it_was() -> None:

@@ -66,6 +66,7 @@ from pitcrew.core.step import (
     AskApproval,
     AskPermit,
     AskUndo,
+    BeginInvestigating,
     CheckLive,
     Close,
     Consult,
@@ -73,6 +74,7 @@ from pitcrew.core.step import (
     Escalate,
     GatherEvidence,
     HearDecision,
+    Investigate,
     Judge,
     JudgeAgain,
     Keep,
@@ -101,6 +103,8 @@ UNDO_OUTCOMES = {f"Undone/{seen}" for seen in Seen}
 GIVES: dict[type[Step], set[str]] = {
     GatherEvidence: {"EvidenceGathered"},
     Diagnose: {"Diagnosed"},
+    BeginInvestigating: {"Picked"},
+    Investigate: {"EvidenceAdded/Same", "EvidenceAdded/Changed"},
     MakePlan: {"Planned", "NothingToTry"},
     Judge: {f"Judged/{effect}" for effect in Effect},
     AskApproval: {"ApprovalAsked", "Turned"},
@@ -332,7 +336,7 @@ class World:
                 return EvidenceGathered(evidence=evidence, deviations=(PROBE_FAILS,))
             case Diagnose():
                 return Diagnosed(diagnoses=diagnose(self.case.evidence))
-            case Consult() | LeaveUnasked():
+            case Consult() | LeaveUnasked() | BeginInvestigating() | Investigate():
                 raise AssertionError("no model is configured here")
             case MakePlan():
                 return self.plan()

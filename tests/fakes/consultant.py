@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pitcrew.core.cost import Usage
 from pitcrew.core.errors import Unavailable
@@ -20,6 +20,7 @@ def opinion(
     evidence: tuple[str, ...] = ("E1",),
     confidence: int = 90,
     quotes: tuple[str, ...] = (),
+    more: Sequence[str] | None = None,
 ) -> str:
     """An answer as asked for."""
     return json.dumps(
@@ -30,6 +31,7 @@ def opinion(
             "quotes": list(quotes),
             "runbook": runbook,
             "confidence": confidence,
+            **({} if more is None else {"more": list(more)}),
         }
     )
 

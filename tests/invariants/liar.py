@@ -2,7 +2,8 @@
 
 It knows what no endpoint knows: the declaration, the open incident, the live target, the runbooks and PitCrew's own
 rules of planning and risk. For each question it tries every cause with every runbook that the question admits, looks at
-the plan that would come of it, and gives the answer whose plan does most harm, with full confidence.
+the plan that would come of it, and gives the answer whose plan does most harm, with full confidence. It wants to see
+whatever is offered.
 """
 
 from collections import Counter
@@ -15,6 +16,7 @@ from pitcrew.core.history import History
 from pitcrew.core.incident import Incident
 from pitcrew.core.observation import Observation
 from pitcrew.core.opinion import Opinion, leading, weigh
+from pitcrew.core.pick import PICKS_MAX
 from pitcrew.core.prompt import Question
 from pitcrew.core.proposal import NoRemedy, propose
 from pitcrew.core.resource import HealthyService, reaches
@@ -61,7 +63,8 @@ class Liar:
         rules = outcome(scene, "Unknown", "None")
         worst = max(choices, key=lambda choice: (_harm(outcome(scene, *choice), rules), choice))
         self.told[str(outcome(scene, *worst) or "nothing")] += 1
-        return opinion(cause=worst[0], runbook=worst[1], evidence=words.evidence[:3], confidence=100)
+        more = words.picks[:PICKS_MAX]
+        return opinion(cause=worst[0], runbook=worst[1], evidence=words.evidence[:3], confidence=100, more=more)
 
     def _scene(self, question: Question) -> Scene:
         service = next(one for one in self._house.services if _asked_about(question, one))

@@ -20,12 +20,12 @@ from tools.recorded_model import Recording, playing
 MODEL = "played-1"
 
 
-def recording(answer: str, turn: int = 0) -> Recording:
-    """What this model says of the flag incident; of anything else there is no recording."""
+def recording(answer: str, turn: int = 0, when: str = "declared file exists") -> Recording:
+    """What this model says of an incident with these words, by default the flag's; of anything else there is none."""
     return Recording(
         model=MODEL,
         date="2026-11-23",
-        when="declared file exists",
+        when=when,
         way="json_schema",
         turn=turn,
         status=200,
@@ -115,6 +115,28 @@ def test_a_model_slower_than_the_whole_incident_is_heard_when_it_has_closed(stag
         eventually(lambda: told in report.read_text(), what="the report")
         (again,) = [one for one in operator.incidents() if one["id"] == incident]
         assert (again["phase"], again["outcome"]) == ("Closed", "Recovered")
+
+
+def test_where_nobody_is_sure_what_the_model_picks_is_read_off_the_live_target(stage: ProcessStage) -> None:
+    unsure = {"cause": "Unknown", "runbook": "None", "confidence": 0}
+    wants, has_seen = (opinion(**unsure, more=more) for more in (["Stats", "Makeup"], []))  # type: ignore[arg-type]
+    played = [recording(has_seen, when="makeup: command"), recording(wants, when="target is Running")]
+    stage.declare(actions={"start": {}})
+    with playing(played) as url, operator_beside(stage, url) as operator:
+        before = last_number(operator.wait_until_quiet())
+        stage.put("sick", b"")
+        seen = operator.wait_until_escalated(after=before)
+        incident = str(seen["incident"]["id"])
+        why = operator.why(incident)
+        assert "round 1: the model picked Stats, Makeup; E" in why
+        assert "stats: memory " in why
+        assert "makeup: command " in why
+        assert "then: the model asked for nothing more" in why
+        assert "round 1: the model picked Stats" in operator.pitcrew("status", "victim").stdout
+        prompts = operator.pitcrew("why", "--prompt", incident).stdout
+        assert prompts.count("You diagnose one incident") == 2
+        assert "MORE: " in prompts
+        assert stage.acts() == ["start"]
 
 
 def cap(stage: ProcessStage, **diagnosis: str) -> None:

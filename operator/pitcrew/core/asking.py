@@ -10,8 +10,9 @@ from typing import TypeVar
 
 from pitcrew.core.diagnosis import Cause, Diagnosis
 from pitcrew.core.event import NothingToTry, Planned
+from pitcrew.core.opinion import Weighed
 from pitcrew.core.policy import NO_GUARDRAILS, Guardrails
-from pitcrew.core.resource import DiagnosisMode, Egress, HealthyService, Level
+from pitcrew.core.resource import DiagnosisMode, Egress, HealthyService, Level, ServiceKey
 
 SURE_MIN = 90
 """Confidence of a rule that is decisive: by the scale of the rules, that of a structural fact."""
@@ -36,12 +37,16 @@ class Counsel:
 
     `patience_s` are the seconds that planning waits at most, `asking` says whether a question is open in this run of
     PitCrew. `contradicted` is what would be planned if the model contradicted the rules; None where it cannot be told.
+    `weighed` is what it said of the evidence as it is now, beside the rules; None until it answered.
+    `neighbours` are the dependencies of which it may be shown more.
     """
 
     terms: Terms
     patience_s: int
     asking: bool = False
     contradicted: Planned | NothingToTry | None = None
+    weighed: Weighed | None = None
+    neighbours: tuple[ServiceKey, ...] = ()
 
 
 def terms_for(service: HealthyService, guardrails: Guardrails = NO_GUARDRAILS) -> Terms:
@@ -89,6 +94,13 @@ def why_not(terms: Terms, diagnoses: Sequence[Diagnosis]) -> str:
         lead = diagnoses[0]
         return refusal(terms) or f"{terms.mode_by} is {terms.mode}, and the rules are sure: {lead.cause}"
     return refusal(terms)
+
+
+def shares(own: Terms, other: Terms) -> bool:
+    """Whether evidence of another service may stand in a question about this one: a model may be asked about both, and
+    evidence of the other may go as far."""
+    far = list(Egress).index
+    return not refusal(own) and not refusal(other) and far(other.egress) >= far(own.egress)
 
 
 def withdrawn(terms: Terms, asked_under: Egress) -> str:

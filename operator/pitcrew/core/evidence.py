@@ -26,23 +26,20 @@ from pitcrew.core.observation import (
     RuntimeEvent,
     RuntimeFacts,
 )
+from pitcrew.core.ranking import ranked
 from pitcrew.core.template import Template, templates
 from pitcrew.core.untrusted import bound, clean
 
 TEXT_BYTES_MAX = 400
 """Bytes of one item; a template longer than this says nothing a shorter one does not."""
-TEMPLATES_MAX = 20
-"""Log templates kept; complaints and what is new come first."""
-HEAD_LINES = 1
-"""First lines of the log whose templates are always kept: what was started, and how."""
-TAIL_LINES = 3
-"""Last lines of the log whose templates are always kept: what it did last."""
 LATELY_MAX = 12
 """Facts kept of each kind of context: probe history, changes, former incidents."""
 PROCESSES_MAX = 20
 """Processes listed; a hang shows in the first few."""
 EVENTS_MAX = 20
 """Runtime events kept, the latest."""
+MORE_MAX = 20
+"""Items that one later reading adds, the last of them."""
 
 LOG_BYTES_MAX = 4 << 20
 """Bytes of log kept after redaction, as much as the settings allow to be read."""
@@ -59,6 +56,9 @@ YOUNG_S = 10
 KILLED_EXIT_CODE = 137
 """128 and SIGKILL. The runtime's word about memory is of the run that ended last, and outlives a restart (FAULTS row
 7); for a run that ended otherwise it says nothing."""
+
+ELSEWHERE = "dependency.seen"
+"""The key of whatever was read of a dependency later; no rule and no signal reads it."""
 
 Value = str | int | bool
 
@@ -130,9 +130,40 @@ def gather(
         *_event_items(events),
         *(_fact(Source.RUNTIME, "process", line, f"process: {line}") for line in processes[:PROCESSES_MAX]),
     ]
+    return _numbered(items)
+
+
+def more(
+    known: Sequence[Evidence],
+    facts: Sequence[Fact],
+    *,
+    logs: Sequence[LogLine] = (),
+    events: Sequence[RuntimeEvent] = (),
+    seen: Observation | None = None,
+    found: Sequence[Deviation] = (),
+) -> tuple[Evidence, ...]:
+    """What was gathered later and is not known yet, numbered after what is."""
+    items = [
+        *([*_runtime_items(seen), *_probe_items(seen, found)] if seen else []),
+        *(_fact(fact.source, fact.key, fact.value, fact.text) for fact in facts),
+        *_log_items(logs, None),
+        *_event_items(events, len(events)),
+    ]
+    said = {_said(item.key, item.value, item.text) for item in known}
+    told = {_said(*item[1:4]): item for item in items}
+    new = [item for saying, item in told.items() if saying not in said]
+    return _numbered(new[-MORE_MAX:], after=len(known))
+
+
+def _said(key: str, value: Value, text: str) -> tuple[str, Value, str]:
+    """What an item says; the times of log lines that are told already say nothing new."""
+    return (key, value, "" if key == "log" else text)
+
+
+def _numbered(items: Sequence["_Item"], *, after: int = 0) -> tuple[Evidence, ...]:
     return tuple(
         Evidence(id=f"E{number}", source=source, key=key, value=value, text=text, count=count)
-        for number, (source, key, value, text, count) in enumerate(items, start=1)
+        for number, (source, key, value, text, count) in enumerate(items, start=after + 1)
     )
 
 
@@ -291,12 +322,12 @@ def _blamed_items(seen: Observation, logs: Sequence[LogLine]) -> list[_Item]:
     ]
 
 
-def _event_items(events: Sequence[RuntimeEvent]) -> list[_Item]:
+def _event_items(events: Sequence[RuntimeEvent], most: int = EVENTS_MAX) -> list[_Item]:
     """What the runtime reported, the same again counted once, by when it was last."""
     alike: dict[tuple[str, str], list[RuntimeEvent]] = {}
     for event in events:
         alike.setdefault((str(event.kind), event.detail), []).append(event)
-    last = sorted(alike.items(), key=lambda pair: pair[1][-1].at)[-EVENTS_MAX:]
+    last = sorted(alike.items(), key=lambda pair: pair[1][-1].at)[-most:] if most else []
     return [_event_item(kind, detail, found) for (kind, detail), found in last]
 
 
@@ -311,7 +342,7 @@ _ENV_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,127}")
 def _log_items(logs: Sequence[LogLine], started_at: datetime | None) -> list[_Item]:
     """The log as ranked templates; redacted before it is taken apart, since a mask could hide a secret's name."""
     found = templates(_cleaned(logs))
-    kept = _ranked(found, started_at)
+    kept = ranked(found, started_at)
     return [(Source.LOG, "log", bound(one.text, TEXT_BYTES_MAX), _dated(one), one.count) for one in kept]
 
 
@@ -329,33 +360,6 @@ def _cleaned(logs: Sequence[LogLine]) -> list[LogLine]:
 
 def _split(text: str) -> list[str]:
     return text.replace("\r\n", "\n").split("\n")
-
-
-def _ranked(found: Sequence[Template], started_at: datetime | None) -> list[Template]:
-    """The templates that are kept: complaints with the latest of all first, the ends of the log, then the rest.
-
-    Among alike, what is new since the last start comes first, then what is rare, then what came last.
-    """
-    old = any(not _new(one, started_at) for one in found)
-    ranked = sorted(found, key=lambda one: (old and not _new(one, started_at), one.count, -one.last))
-    ends, alarms = _ends(found), [one for one in ranked if one.alarming]
-    latest = sorted(alarms, key=lambda one: -one.last)[:1]
-    first = list(dict.fromkeys([*latest, *alarms]))[: TEMPLATES_MAX - len(ends)]
-    return list(dict.fromkeys([*first, *ends, *ranked]))[:TEMPLATES_MAX]
-
-
-def _new(one: Template, started_at: datetime | None) -> bool:
-    """Whether it is known to have come up only after the last start."""
-    at = one.first_at
-    return started_at is not None and at is not None and at.tzinfo is not None and at >= started_at
-
-
-def _ends(found: Sequence[Template]) -> list[Template]:
-    """The templates of the last lines, and of the first."""
-    lines = sum(one.count for one in found)
-    tail = [one for one in found if one.last >= lines - TAIL_LINES]
-    head = [one for one in found if one.first < HEAD_LINES]
-    return list(dict.fromkeys([*sorted(tail, key=lambda one: -one.last), *head]))
 
 
 def _dated(one: Template) -> str:

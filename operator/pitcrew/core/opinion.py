@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from pitcrew.core.cost import Usage
 from pitcrew.core.diagnosis import Cause, Diagnoser, Diagnosis
 from pitcrew.core.evidence import Evidence
-from pitcrew.core.prompt import CITED_MAX, FIELDS, NO_RUNBOOK, QUOTES_MAX, Message, Question, Role, Vocabulary
+from pitcrew.core.pick import PICKS_MAX, Pick, named
+from pitcrew.core.prompt import CITED_MAX, FIELDS, MORE, NO_RUNBOOK, QUOTES_MAX, Message, Question, Role, Vocabulary
 from pitcrew.core.runbook import Runbook, retrieve
 from pitcrew.core.untrusted import bound, clean
 
@@ -41,6 +42,7 @@ class Opinion:
     """What a model chose. `runbook` is empty where it says that none fits; `summary` is its own words, cleaned.
 
     `quotes` stand word for word in the items it cites, as they were shown; `misquotes`, cleaned, in none of them.
+    `more` is the further evidence it wants to see.
     """
 
     cause: Cause
@@ -50,6 +52,7 @@ class Opinion:
     summary: str
     quotes: tuple[str, ...] = ()
     misquotes: tuple[str, ...] = ()
+    more: tuple[Pick, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,10 +91,10 @@ class _NotTaken(ValueError):
 def parse_answer(text: str, words: Vocabulary) -> Opinion | Unusable:
     """The opinion in an answer, or why there is none: one object with exactly the fields asked for, nothing doubtful.
 
-    Only quotes may be left out, since to have none is an answer too.
+    Only quotes and picks may be left out, since to have none is an answer too.
     """
     try:
-        return _opinion({"quotes": [], **_object(text)}, words)
+        return _opinion({"quotes": [], MORE: [], **_object(text)}, words)
     except _NotTaken as error:
         return Unusable(reason=clean(str(error), REASON_BYTES_MAX))
     except (ValueError, RecursionError) as error:
@@ -130,9 +133,10 @@ def _no_number(text: str) -> object:
 
 
 def _opinion(found: Mapping[str, object], words: Vocabulary) -> Opinion:
-    if set(found) != set(FIELDS):
-        more, less = sorted(set(found) - set(FIELDS)), sorted(set(FIELDS) - set(found))
-        raise _NotTaken("; ".join([*(f"extra field {name[:40]!r}" for name in more[:4]), *(f"no {n}" for n in less)]))
+    known = {*FIELDS, MORE}
+    if set(found) != known:
+        extra, less = sorted(set(found) - known), sorted(known - set(found))
+        raise _NotTaken("; ".join([*(f"extra field {name[:40]!r}" for name in extra[:4]), *(f"no {n}" for n in less)]))
     confidence, summary = found["confidence"], found["summary"]
     if isinstance(confidence, bool) or not isinstance(confidence, int) or not 0 <= confidence <= 100:
         raise _NotTaken("confidence is no whole number from 0 to 100")
@@ -149,7 +153,17 @@ def _opinion(found: Mapping[str, object], words: Vocabulary) -> Opinion:
         summary=" ".join(clean(summary, SUMMARY_BYTES_MAX).split()),
         quotes=quotes,
         misquotes=misquotes,
+        more=_picked(found[MORE], words.picks),
     )
+
+
+def _picked(value: object, offered: Sequence[str]) -> tuple[Pick, ...]:
+    if not isinstance(value, list):
+        raise _NotTaken("more is no list of names")
+    most = min(PICKS_MAX, len(offered))
+    if len(value) > most:
+        raise _NotTaken(f"it wants more than the {most} that it may pick")
+    return tuple(dict.fromkeys(named(_word(one, offered, "pick")) for one in value))
 
 
 def _cited(value: object, known: Sequence[str]) -> tuple[str, ...]:
@@ -201,7 +215,7 @@ def ask_again(question: Question, answer: str, refused: Unusable, way: str) -> Q
     said = _as_data(_THINKING.sub("", answer[: 2 * ANSWER_BYTES_MAX], count=1), REFUSED_BYTES_MAX)
     told = (
         f"That answer was not taken: {_as_data(refused.reason, REASON_BYTES_MAX)}. Answer the same question again with "
-        f"one JSON object and nothing else, its fields: {', '.join(FIELDS)}."
+        f"one JSON object and nothing else, its fields: {', '.join(question.fields)}."
     )
     more = (Message(role=Role.ASSISTANT, text=said), Message(role=Role.USER, text=told))
     return replace(question, more=more, way=way)

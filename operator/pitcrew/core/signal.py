@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from pitcrew.core.evidence import Evidence, Source, Value
+from pitcrew.core.evidence import ELSEWHERE, Evidence, Source, Value
 
 FACTS: tuple[str, ...] = (
     "state",
@@ -49,7 +49,8 @@ FACTS: tuple[str, ...] = (
     "process",
     "missing",
 )
-"""Every key that evidence may carry; a signal over any other could never hold and is refused."""
+"""Every key that gathering gives; a signal over any other could never hold, or only where a model had picked it, and is
+refused."""
 OUT_OF_LOGS: frozenset[str] = frozenset({"env.blamed", "dependency.blamed", "disk.blamed"})
 """Facts that are read out of the log; that one is absent needs the log to have been read."""
 
@@ -120,7 +121,7 @@ def all_shown(signals: Sequence[Signal], evidence: Sequence[Evidence]) -> Shown:
 
 def _matches(signal: Signal, item: Evidence) -> bool:
     if signal.log is not None:
-        return item.source is Source.LOG and signal.log.lower() in item.text.lower()
+        return item.source is Source.LOG and item.key != ELSEWHERE and signal.log.lower() in item.text.lower()
     if item.key != signal.fact:
         return False
     wanted = signal.equals if isinstance(signal.equals, tuple) else (signal.equals,)

@@ -76,15 +76,16 @@ _MIXED = re.compile(r"[A-Za-z][\u0400-\u04ff]|[\u0400-\u04ff][A-Za-z]")
 
 
 def suspicion(
-    seen: Observation,
+    seen: Observation | None,
     logs: Sequence[LogLine],
     events: Sequence[RuntimeEvent],
     processes: Sequence[str],
     missing: Sequence[str],
+    told: Sequence[str] = (),
 ) -> tuple[Fact, ...]:
     """A fact for each manner in which text of others speaks to a reader, and where; as it came, before any cleaning."""
     places: dict[Manner, list[tuple[str, Source]]] = {}
-    for place, (source, texts) in _channels(seen, logs, events, processes, missing).items():
+    for place, (source, texts) in _channels(seen, logs, events, processes, missing, told).items():
         for manner in dict.fromkeys(manner for text in texts for manner in manners(text)):
             places.setdefault(manner, []).append((place, source))
     return tuple(
@@ -99,18 +100,20 @@ def suspicion(
 
 
 def _channels(
-    seen: Observation,
+    seen: Observation | None,
     logs: Sequence[LogLine],
     events: Sequence[RuntimeEvent],
     processes: Sequence[str],
     missing: Sequence[str],
+    told: Sequence[str],
 ) -> Mapping[str, tuple[Source, Sequence[str]]]:
     return {
         "the log": (Source.LOG, [line.text for line in logs[-LINES_MAX:]]),
-        "what probes were answered": (Source.PROBE, [probe.detail for probe in seen.probes]),
-        "what the runtime tells": (Source.RUNTIME, _told_by_runtime(seen)),
+        "what probes were answered": (Source.PROBE, [probe.detail for probe in seen.probes] if seen else []),
+        "what the runtime tells": (Source.RUNTIME, _told_by_runtime(seen) if seen else []),
         "events": (Source.EVENT, [event.detail for event in events]),
         "names of processes": (Source.RUNTIME, processes),
+        "what tools tell": (Source.RUNTIME, told),
         "errors of tools": (Source.RUNTIME, missing),
     }
 

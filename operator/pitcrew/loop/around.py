@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+from pitcrew.core.asking import shares
 from pitcrew.core.dependency import Dependency, Graph, below
 from pitcrew.core.deviation import health, respected
 from pitcrew.core.resource import HealthyService, ServiceKey
@@ -31,6 +32,15 @@ class Around:
             _told(desks[key], circular=service.key in below(graph, key)) if key in desks else Dependency(service=key)
             for key in service.depends_on
         )
+
+    def neighbours(self, service: HealthyService) -> tuple[Desk, ...]:
+        """The desks of the services that this one depends on and whose evidence a model may be shown beside its own,
+        those that are not known to be good first."""
+        desks = self._desks()
+        own = desks.get(service.key)
+        others = [desks[key] for key in service.depends_on if key in desks]
+        shared = [one for one in others if own is not None and shares(own.terms, one.terms)]
+        return tuple(sorted(shared, key=lambda one: one.deviates() is False))
 
     def looked(self, service: HealthyService, since: datetime) -> bool:
         """Whether all of them were looked at since then, without a doubt; those that were not are looked at now."""

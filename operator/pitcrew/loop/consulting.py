@@ -14,6 +14,7 @@ from pitcrew.core.cost import Budget, Price, Usage, exceeded
 from pitcrew.core.event import Advised, Event, ModelAsked
 from pitcrew.core.evidence import Evidence
 from pitcrew.core.incident import Incident, Phase
+from pitcrew.core.investigation import offered as pickable
 from pitcrew.core.opinion import Weighed, weigh
 from pitcrew.core.prompt import Question, ask_about, evidence_digest
 from pitcrew.core.runbook import Runbook
@@ -65,6 +66,7 @@ async def _question(desk: Desk) -> Question | None:
         incident.evidence,
         runbooks,
         boundary=secrets.token_hex(8),
+        picks=pickable(incident, desk.now(), [one.service.key for one in desk.neighbours(desk.service)]),
         evidence_tokens_max=settings.model_evidence_tokens_max,
         answer_tokens_max=settings.model_answer_tokens_max,
     )

@@ -89,6 +89,8 @@ class Desk:
     """How the services that this one depends on are now."""
     looked_around: Callable[[HealthyService, datetime], bool] = lambda service, since: True
     """Whether all of them were looked at since an instant, without a doubt; those that were not are looked at now."""
+    neighbours: Callable[[HealthyService], "tuple[Desk, ...]"] = lambda service: ()
+    """Those of its dependencies of which a model may be shown more."""
     nudge: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the worker should take its next turn now."""
     spell: Spell = field(init=False)

@@ -210,6 +210,7 @@ class Fleet:
             hired_at=self._crew.clock.now().at,
             told_of=self._around.told_of,
             looked_around=self._around.looked,
+            neighbours=self._around.neighbours,
         )
         name = declared.service.metadata.name
         worker = Worker(

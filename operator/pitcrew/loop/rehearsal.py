@@ -23,9 +23,11 @@ from pitcrew.core.proposal import Plan
 from pitcrew.core.record import GENESIS, Entry, Head, Record
 from pitcrew.core.resource import HealthyService, ServiceKey, TargetKind
 from pitcrew.core.step import (
+    BeginInvestigating,
     Consult,
     Diagnose,
     GatherEvidence,
+    Investigate,
     Judge,
     LeaveUnasked,
     MakePlan,
@@ -45,7 +47,7 @@ from pitcrew.loop.situation import situation_at
 from pitcrew.ports import Clock, Consultant, ExecAnswer, HttpProber, Official, RunbookSearch, RunbookSource, Runtime
 from pitcrew.settings import Settings
 
-_THOUGHT = (GatherEvidence, Diagnose, Consult, LeaveUnasked, MakePlan, Judge)
+_THOUGHT = (GatherEvidence, Diagnose, Consult, LeaveUnasked, BeginInvestigating, Investigate, MakePlan, Judge)
 """The steps that touch nothing: they look, think, and ask for a verdict."""
 
 

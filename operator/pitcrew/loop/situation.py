@@ -7,6 +7,7 @@ from pitcrew.core.incident import Phase
 from pitcrew.core.opinion import CONTRADICTION
 from pitcrew.core.runbook import drift
 from pitcrew.core.step import Situation, situation_of
+from pitcrew.loop.consulting import second_opinion
 from pitcrew.loop.desk import Desk
 from pitcrew.loop.perform.planning import plan_with
 
@@ -33,9 +34,13 @@ def _drift(desk: Desk) -> str:
 def _counsel(desk: Desk) -> Counsel | None:
     if desk.crew.consultant is None:
         return None
+    advice = desk.case.advised
+    answered = advice is not None and advice.answered_at is not None
     return Counsel(
         terms=desk.terms,
         patience_s=desk.crew.settings.model_patience_s,
         asking=desk.consultation.asks_about(desk.case.id),
         contradicted=plan_with(desk, CONTRADICTION),
+        weighed=second_opinion(desk) if answered else None,
+        neighbours=tuple(one.service.key for one in desk.neighbours(desk.service)),
     )

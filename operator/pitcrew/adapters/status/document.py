@@ -17,6 +17,7 @@ from pitcrew.core.incident import (
 )
 from pitcrew.core.observation import Absent, Blind, ProbeResult, RuntimeFacts, Sight
 from pitcrew.core.record import Json
+from pitcrew.core.report.investigated import investigation_lines
 from pitcrew.core.report.timeline import advice_line
 from pitcrew.core.resource import HealthyService
 from pitcrew.core.untrusted import bound, printable, redact
@@ -186,6 +187,7 @@ def _incident(incident: Incident, waits_for: str) -> dict[str, Json]:
         "deviations": [str(deviation) for deviation in incident.deviations],
         "diagnoses": diagnoses,
         "secondOpinion": advice_line(incident.advice[-1]) if incident.advice else None,
+        "investigation": "; ".join(investigation_lines(incident)) or None,
         "risk": {"level": str(last.risk.level), "score": last.risk.score} if last else None,
         "verdict": {"effect": str(verdict.effect), "reason": verdict.reason} if verdict else None,
         "waitsFor": waits_for,

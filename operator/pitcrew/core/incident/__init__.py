@@ -2,7 +2,7 @@
 
 from pitcrew.core.incident.machine import TRANSITIONS, Impossible, Phase
 from pitcrew.core.incident.moving import advance, replay, replay_all
-from pitcrew.core.incident.value import UNDO_TRIES_MAX, Advice, Attempt, Incident, Recovery, UndoStand
+from pitcrew.core.incident.value import UNDO_TRIES_MAX, Advice, Attempt, Incident, Recovery, Round, UndoStand
 
 __all__ = [
     "TRANSITIONS",
@@ -13,6 +13,7 @@ __all__ = [
     "Incident",
     "Phase",
     "Recovery",
+    "Round",
     "UndoStand",
     "advance",
     "replay",

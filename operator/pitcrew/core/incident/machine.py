@@ -14,6 +14,7 @@ class Phase(StrEnum):
 
     DETECTED = "Detected"
     INVESTIGATED = "Investigated"
+    INVESTIGATING = "Investigating"
     DIAGNOSED = "Diagnosed"
     PLANNED = "Planned"
     HELD = "Held"
@@ -53,6 +54,9 @@ TRANSITIONS: Mapping[tuple[Phase | None, str], Phase] = {
     (P.DETECTED, "EvidenceGathered"): P.INVESTIGATED,
     (P.INVESTIGATED, "Diagnosed"): P.DIAGNOSED,
     (P.DIAGNOSED, "NotAsked"): P.DIAGNOSED,
+    (P.DIAGNOSED, "Picked"): P.INVESTIGATING,
+    (P.INVESTIGATING, "EvidenceAdded/Same"): P.INVESTIGATED,
+    (P.INVESTIGATING, "EvidenceAdded/Changed"): P.DETECTED,
     (P.DIAGNOSED, "Planned"): P.PLANNED,
     (P.DIAGNOSED, "NothingToTry"): P.STUCK,
     (P.PLANNED, "Judged/Allow"): P.ALLOWED,

@@ -18,6 +18,7 @@ from pitcrew.core.event import (
     Diagnosed,
     Escalated,
     Event,
+    EvidenceAdded,
     EvidenceGathered,
     Failed,
     Healed,
@@ -30,6 +31,7 @@ from pitcrew.core.event import (
     NothingToTry,
     Opened,
     Permitted,
+    Picked,
     Planned,
     Reconsidered,
     Reported,
@@ -43,7 +45,7 @@ from pitcrew.core.event import (
     signature,
 )
 from pitcrew.core.incident.machine import TRANSITIONS, Impossible
-from pitcrew.core.incident.value import UNDO_TRIES_MAX, Advice, Attempt, Incident, Recovery, UndoStand
+from pitcrew.core.incident.value import UNDO_TRIES_MAX, Advice, Attempt, Incident, Recovery, Round, UndoStand
 from pitcrew.core.policy import Effect
 from pitcrew.core.record import Record
 
@@ -83,6 +85,10 @@ def _absorb(incident: Incident, event: Event, at: datetime) -> Incident:
             present = found or incident.deviations
             considered = tuple(dict.fromkeys((*incident.considered, present)))
             return replace(incident, evidence=evidence, deviations=present, considered=considered)
+        case Picked(picks=picks):
+            return replace(incident, rounds=(*incident.rounds, Round(picks=picks, began_at=at)))
+        case EvidenceAdded(evidence=evidence):
+            return replace(incident, evidence=(*incident.evidence, *evidence), rounds=_read(incident.rounds, event, at))
         case Diagnosed(diagnoses=diagnoses):
             return replace(incident, diagnoses=diagnoses)
         case Planned(plan=plan, proposal=proposal, risk=risk):
@@ -119,6 +125,21 @@ def _absorb(incident: Incident, event: Event, at: datetime) -> Incident:
             return _absorb_undo(incident, event)
         case _:
             return _absorb_attempt(incident, event, at)
+
+
+def _read(rounds: Sequence[Round], event: EvidenceAdded, at: datetime) -> tuple[Round, ...]:
+    """The rounds with what came of the last."""
+    began_at = rounds[-1].began_at if rounds else at
+    last = Round(
+        picks=event.picks,
+        began_at=began_at,
+        ended_at=at,
+        evidence=event.evidence,
+        missing=event.missing,
+        took_ms=event.took_ms,
+        changed=event.changed,
+    )
+    return (*rounds[:-1], last)
 
 
 def _absorb_advice(incident: Incident, event: ModelAsked | Advised | NotAsked, at: datetime) -> Incident:

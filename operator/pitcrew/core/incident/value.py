@@ -13,6 +13,7 @@ from pitcrew.core.evidence import Evidence
 from pitcrew.core.incident.machine import Phase
 from pitcrew.core.opinion import Opinion
 from pitcrew.core.permit import Permit
+from pitcrew.core.pick import Pick
 from pitcrew.core.policy import Verdict
 from pitcrew.core.prompt import evidence_digest
 from pitcrew.core.proposal import Plan, Proposal
@@ -71,6 +72,19 @@ class Advice:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Round:
+    """One round of further evidence that a model picked; `ended_at` is None while it is being read."""
+
+    picks: tuple[Pick, ...]
+    began_at: datetime
+    ended_at: datetime | None = None
+    evidence: tuple[Evidence, ...] = ()
+    missing: tuple[Pick, ...] = ()
+    took_ms: int = 0
+    changed: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Attempt:
     """One plan and all that came of it. `effective` is None until a verification or a failure said so."""
 
@@ -122,6 +136,7 @@ class Incident:
     considered: tuple[tuple[Deviation, ...], ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
     advice: tuple[Advice, ...] = ()
+    rounds: tuple[Round, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     stuck_because: str = ""
     ask: str = ""
@@ -151,6 +166,16 @@ class Incident:
         """The last that a model was asked about the evidence as it is now."""
         asked = evidence_digest(self.evidence)
         return next((one for one in reversed(self.advice) if one.evidence_digest == asked), None)
+
+    @property
+    def picked(self) -> tuple[Pick, ...]:
+        """All further evidence that was picked, whatever came of it."""
+        return tuple(pick for each in self.rounds for pick in each.picks)
+
+    @property
+    def reading(self) -> tuple[Pick, ...]:
+        """What was picked last."""
+        return self.rounds[-1].picks if self.rounds else ()
 
     @property
     def cost(self) -> Cost:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pitcrew.core.cost import told_cost
 from pitcrew.core.incident import Advice, Incident
 from pitcrew.core.record import Json
+from pitcrew.core.report.investigated import investigation_data, investigation_lines
 from pitcrew.core.report.timeline import advice_line, one_line
 from pitcrew.core.report.why import Section
 from pitcrew.core.transcript import Transcript, Turn
@@ -24,7 +25,12 @@ def asked(incident: Incident, kept: Sequence[Transcript | str]) -> Section:
     return Section(
         key="asked",
         title=one_line(title),
-        data={"incident": incident.id, "questions": [_data(*pair) for pair in pairs]},
+        lines=tuple(map(one_line, investigation_lines(incident))),
+        data={
+            "incident": incident.id,
+            "questions": [_data(*pair) for pair in pairs],
+            "investigation": investigation_data(incident),
+        },
         parts=tuple(_question(number, *pair) for number, pair in enumerate(pairs, 1)),
     )
 

@@ -16,6 +16,7 @@ from pitcrew.core.incident import (
     UndoStand,
 )
 from pitcrew.core.record import Record
+from pitcrew.core.report.investigated import investigation_lines
 from pitcrew.core.report.timeline import advice_line, evidence_line, grounds, one_line, rendered_span, spans, timeline
 from pitcrew.core.untrusted import markdown, markdown_block
 
@@ -123,6 +124,7 @@ def _diagnosis(incident: Incident) -> str:
         for d in incident.diagnoses
     ]
     lines += [f"Second opinion, {_said(advice_line(advice))}" for advice in incident.advice]
+    lines += [f"Investigation, {_said(line)}" for line in investigation_lines(incident)]
     if incident.advice:
         lines.append(f"Asking models cost {_said(told_cost(incident.cost, incident.usage))}")
     return f"## Diagnosis\n\n{_bullets(lines) if lines else 'None was reached.' + chr(10)}"

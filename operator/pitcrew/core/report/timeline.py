@@ -8,6 +8,7 @@ from pitcrew.core.cost import told_cost
 from pitcrew.core.event import (
     AGREEMENT,
     EVENT_TYPES,
+    EvidenceAdded,
     EvidenceGathered,
     from_record,
     told,
@@ -17,6 +18,7 @@ from pitcrew.core.incident import (
     Advice,
     Incident,
 )
+from pitcrew.core.opinion import Opinion
 from pitcrew.core.record import Record
 from pitcrew.core.untrusted import bound, printable, redact
 
@@ -68,15 +70,21 @@ def timeline(records: Iterable[Record]) -> tuple[Moment, ...]:
 
 
 def grounds(incident: Incident, records: Iterable[Record]) -> tuple[tuple[Evidence, ...], ...]:
-    """The evidence that each attempt rests on: what it cites, out of what was gathered last before it.
+    """The evidence that each attempt rests on: what it cites, out of what was gathered last before it and added since.
 
     Every gathering numbers its items anew. Without records only the last attempt's can be told.
     """
     found: list[tuple[Evidence, ...]] = []
     gathered: tuple[Evidence, ...] = ()
     for record in records:
-        if record.type == "EvidenceGathered" and isinstance(event := from_record(record), EvidenceGathered):
-            gathered = event.evidence
+        if record.type in ("EvidenceGathered", "EvidenceAdded"):
+            match from_record(record):
+                case EvidenceGathered(evidence=evidence):
+                    gathered = evidence
+                case EvidenceAdded(evidence=evidence):
+                    gathered = (*gathered, *evidence)
+                case _:
+                    pass
         elif record.type == "Planned":
             found.append(gathered)
     last = incident.evidence if not found and incident.attempts else None
@@ -100,8 +108,12 @@ def advice_line(advice: Advice) -> str:
     said = advice.opinion
     return (
         f"model {advice.model}: {said.cause}, {said.confidence} of 100, runbook {said.runbook or 'none'}{late}: "
-        f"{said.summary}  [{' '.join(said.evidence)}]; {AGREEMENT[advice.agrees]}: {advice.note}; {cost}"
+        f"{said.summary}  [{' '.join(said.evidence)}]; {AGREEMENT[advice.agrees]}: {advice.note}{_wants(said)}; {cost}"
     )
+
+
+def _wants(said: Opinion) -> str:
+    return f"; it wants to see {', '.join(map(str, said.more))}" if said.more else ""
 
 
 def _repaired(advice: Advice) -> str:

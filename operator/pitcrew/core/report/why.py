@@ -19,6 +19,7 @@ from pitcrew.core.incident import (
 from pitcrew.core.permit import Permit
 from pitcrew.core.policy import Verdict
 from pitcrew.core.record import Json, Record
+from pitcrew.core.report.investigated import investigation_data, investigation_lines
 from pitcrew.core.report.timeline import advice_line, evidence_line, grounds, one_line, rendered_span, spans, timeline
 from pitcrew.core.risk import SECOND_OPINION, Risk
 
@@ -41,6 +42,7 @@ def why(incident: Incident, records: Sequence[Record] = ()) -> Section:
         _evidence(incident),
         _diagnosis(incident),
         *_advice(incident),
+        *_investigation(incident),
         *(_attempt(attempt, cited) for attempt, cited in zip(incident.attempts, rests_on, strict=False)),
         *_escalation(incident),
         *_recovery(incident),
@@ -167,6 +169,7 @@ def _advice(incident: Incident) -> tuple[Section, ...]:
             "quotes": list(one.opinion.quotes) if one.opinion else [],
             "misquotes": list(one.opinion.misquotes) if one.opinion else [],
             "summary": one.opinion.summary if one.opinion else None,
+            "more": list(map(str, one.opinion.more)) if one.opinion else [],
             "agrees": one.agrees,
             "note": one.note,
         }
@@ -174,6 +177,12 @@ def _advice(incident: Incident) -> tuple[Section, ...]:
     ]
     title = f"Second opinion (it chooses no action); {told_cost(incident.cost, incident.usage)} in all"
     return (_section("advice", title, [advice_line(one) for one in incident.advice], data),)
+
+
+def _investigation(incident: Incident) -> tuple[Section, ...]:
+    lines = investigation_lines(incident)
+    title = "Investigation, where neither rules nor model were sure"
+    return (_section("investigation", title, lines, investigation_data(incident)),) if lines else ()
 
 
 def _attempt(attempt: Attempt, cited: Sequence[Evidence]) -> Section:

@@ -137,9 +137,11 @@ def _show_incident(incident: Document) -> None:
     say("")
     risk, verdict = mapping(incident.get("risk")), mapping(incident.get("verdict"))
     causes = [f"{one.get('cause')} ({one.get('confidence')} of 100)" for one in listing(incident.get("diagnoses"))]
+    investigated: list[list[object]] = [["investigation", told] for told in [incident.get("investigation")] if told]
     rows: list[list[object]] = [
         ["severity", incident.get("severity")],
         ["diagnosis", ", ".join(causes)],
+        *investigated,
         ["risk", f"{risk['level']}, {risk.get('score')} of 100" if "level" in risk else ""],
         ["verdict", f"{verdict['effect']}: {verdict.get('reason')}" if "effect" in verdict else ""],
         ["waits for", incident.get("waitsFor")],

@@ -15,6 +15,7 @@ from pitcrew.core.event import (
     Judged,
     Kept,
     NotAsked,
+    Picked,
     Reconsidered,
     Reported,
     Turned,
@@ -25,6 +26,7 @@ from pitcrew.core.step import (
     AskApproval,
     AskPermit,
     AskUndo,
+    BeginInvestigating,
     CheckLive,
     Close,
     Consult,
@@ -32,6 +34,7 @@ from pitcrew.core.step import (
     Escalate,
     GatherEvidence,
     HearDecision,
+    Investigate,
     Judge,
     JudgeAgain,
     Keep,
@@ -52,6 +55,7 @@ from pitcrew.loop.consulting import consult
 from pitcrew.loop.desk import Desk
 from pitcrew.loop.perform.acting import act, check_live, look_back, verify
 from pitcrew.loop.perform.gathering import gather_evidence
+from pitcrew.loop.perform.investigating import investigate
 from pitcrew.loop.perform.planning import ask_approval, ask_permit, case_of, hear_decision, judge_again, make_plan
 from pitcrew.loop.perform.undoing import ask_undo, look_back_undo, undo
 from pitcrew.loop.reporting import write_report
@@ -70,6 +74,10 @@ async def perform(step: Step, desk: Desk) -> Event | None:
             return await consult(desk)
         case LeaveUnasked(reason=reason):
             return NotAsked(reason=reason, evidence_digest=evidence_digest(desk.case.evidence))
+        case BeginInvestigating(picks=picks):
+            return Picked(picks=picks)
+        case Investigate(picks=picks):
+            return await investigate(desk, picks)
         case MakePlan():
             return make_plan(desk)
         case Judge(attempt=attempt):

@@ -6,22 +6,19 @@ Each event is one frozen value; its fields are data that can be written as JSON 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal, assert_never
+from typing import Literal
 
-from pydantic import Field, TypeAdapter
-
-from pitcrew.core import approval
-from pitcrew.core.action import Seen, Trace, describe
+from pitcrew.core.action import Seen, Trace
 from pitcrew.core.approval import Approval, ApprovalRequest
-from pitcrew.core.cost import NO_USAGE, Cost, Usage, told_cost
+from pitcrew.core.cost import NO_USAGE, Cost, Usage
 from pitcrew.core.deviation import Deviation
 from pitcrew.core.diagnosis import Diagnosis
 from pitcrew.core.evidence import Evidence
 from pitcrew.core.opinion import Opinion
 from pitcrew.core.permit import Permit
+from pitcrew.core.pick import Pick
 from pitcrew.core.policy import Verdict
 from pitcrew.core.proposal import Plan, Proposal
-from pitcrew.core.record import Entry, Json, Record
 from pitcrew.core.resource import Level
 from pitcrew.core.risk import Risk
 
@@ -314,6 +311,31 @@ class NotAsked:
     evidence_digest: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picked:
+    """Further evidence that a model picked is about to be read: durable first, so that none is picked twice and the
+    time for it runs on, whatever becomes of PitCrew."""
+
+    type: Literal["Picked"] = "Picked"
+    picks: tuple[Pick, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvidenceAdded:
+    """What reading the picks added to the evidence, numbered on.
+
+    `missing` are the picks that could not be read, and `took_ms` the milliseconds of all. `changed` says how a fresh
+    look contradicts what is known, so that all is gathered anew; empty where it does not.
+    """
+
+    type: Literal["EvidenceAdded"] = "EvidenceAdded"
+    picks: tuple[Pick, ...]
+    evidence: tuple[Evidence, ...]
+    missing: tuple[Pick, ...]
+    took_ms: int
+    changed: str = ""
+
+
 Event = (
     Opened
     | EvidenceGathered
@@ -343,6 +365,8 @@ Event = (
     | ModelAsked
     | Advised
     | NotAsked
+    | Picked
+    | EvidenceAdded
 )
 
 
@@ -361,133 +385,7 @@ def signature(event: Event) -> str:
             return f"Verified/{passed}"
         case Kept(builds=builds):
             return f"Kept/{builds}"
+        case EvidenceAdded(changed=changed):
+            return f"EvidenceAdded/{'Changed' if changed else 'Same'}"
         case _:
             return event.type
-
-
-def told(event: Event) -> str:
-    """One event in a sentence; it holds text from outside as it is, for the caller to escape."""
-    match event:
-        case Opened(severity=severity, deviations=deviations):
-            return f"opened, {severity}: {', '.join(map(str, deviations))}"
-        case EvidenceGathered(evidence=evidence):
-            return f"saved {len(evidence)} items of evidence"
-        case Diagnosed(diagnoses=(first, *_)):
-            return f"diagnosed {first.cause}, {first.confidence} of 100, by {first.by}: {first.summary}"
-        case Diagnosed():
-            return "no diagnosis"
-        case NothingToTry(reasons=reasons):
-            return f"nothing left to try: {'; '.join(reasons)}"
-        case Healed(detail=detail):
-            return f"back without an effect of PitCrew: {detail}"
-        case Escalated(reason=reason, ask=ask):
-            return f"handed over to a person: {reason}; asked: {ask}"
-        case Reconsidered(reason=reason):
-            return f"looked at anew: {reason}"
-        case Abandoned(reason=reason):
-            return f"abandoned: {reason}"
-        case Reported(report=report):
-            return f"postmortem written: {report}"
-        case ModelAsked(model=model):
-            return f"asks model {model} for a second opinion; {told_cost(event.reserved, NO_USAGE)} set aside"
-        case Advised():
-            return _told_of_advice(event)
-        case NotAsked(reason=reason):
-            return f"no model is asked: {reason}"
-        case UndoPermitted() | UndoIntended() | Undone() | UndoTurned() | Kept():
-            return _told_of_undo(event)
-        case _:
-            return _told_of_attempt(event)
-
-
-def _told_of_attempt(
-    event: Planned
-    | Judged
-    | ApprovalAsked
-    | Decided
-    | Permitted
-    | Checked
-    | Intended
-    | Turned
-    | Acted
-    | Failed
-    | Verified,
-) -> str:
-    match event:
-        case Planned(plan=plan, proposal=proposal, risk=risk):
-            act = describe(plan.action)
-            return f"attempt {plan.attempt}: {act}, by runbook {proposal.pin}, risk {risk.level} ({risk.score})"
-        case Judged(verdict=verdict):
-            return f"the Official says {verdict.effect}: {verdict.reason}"
-        case ApprovalAsked(request=request):
-            return f"asks a person: {request.of_whom}; open until {request.expires_at:%Y-%m-%d %H:%M:%S} UTC"
-        case Decided(approval=decided):
-            return approval.told(decided)
-        case Permitted(permit=permit):
-            return f"permit {permit.serial} to {permit.direction}, until {permit.expires_at:%H:%M:%S}"
-        case Checked(live=live, detail=detail):
-            return f"looked right before acting: {_LIVE[live]}: {detail}"
-        case Intended():
-            return "the intent is durable"
-        case Turned(reason=reason):
-            return f"turned away, nothing was touched: {reason}"
-        case Acted(seen=seen, detail=detail):
-            return f"the Mechanic: {_SEEN[seen]}: {detail}"
-        case Failed(reason=reason):
-            return f"the Mechanic: refused by the target: {reason}"
-        case Verified(passed=passed, looks=looks, detail=detail):
-            return f"{'verified' if passed else 'did not help'}, {looks} looks: {detail}"
-        case _:
-            assert_never(event)
-
-
-def _told_of_undo(event: UndoPermitted | UndoIntended | Undone | UndoTurned | Kept) -> str:
-    match event:
-        case UndoPermitted(permit=permit):
-            return f"permit {permit.serial} to {permit.direction}, until {permit.expires_at:%H:%M:%S}"
-        case UndoIntended():
-            return "the intent to undo is durable"
-        case Undone(seen=seen, detail=detail):
-            return f"undo: {_SEEN[seen]}: {detail}"
-        case UndoTurned(reason=reason):
-            return f"the undo was turned away: {reason}"
-        case Kept(reason=reason):
-            return f"left in place: {reason}"
-        case _:
-            assert_never(event)
-
-
-def _told_of_advice(event: Advised) -> str:
-    who = f"model {event.model}{', asked twice' if event.repaired else ''}"
-    when = ", too late for the plan under way" if event.late else ""
-    cost = told_cost(event.cost, event.usage)
-    if event.opinion is None:
-        return f"{who} gave no opinion{when}: {event.failure}; {cost}"
-    said = f"{event.opinion.cause}, {event.opinion.confidence} of 100, runbook {event.opinion.runbook or 'none'}"
-    return f"{who}{when}: {said}: {event.opinion.summary}; {AGREEMENT[event.agrees]}; {cost}"
-
-
-AGREEMENT = {True: "it agrees with the rules", False: "it disagrees with the rules", None: "it has no weight"}
-"""What an opinion is beside the rules, in words."""
-_LIVE = {Live.DEVIATES: "still deviates", Live.HEALTHY: "healthy, so left alone", Live.CHANGED: "the target changed"}
-_SEEN = {Seen.DONE: "done", Seen.NOT_DONE: "not done", Seen.UNKNOWN: "outcome unknown"}
-
-
-_EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])
-EVENT_TYPES: frozenset[str] = frozenset(kind.__dataclass_fields__["type"].default for kind in Event.__args__)
-
-
-def to_entry(incident_id: str, service: str, event: Event) -> Entry:
-    """The event as an entry for the journal."""
-    data: dict[str, Json] = _EVENT.dump_python(event, mode="json")
-    del data["type"]
-    return Entry(type=event.type, data=data, service=service, incident=incident_id)
-
-
-def from_record(record: Record) -> Event:
-    """The event that `to_entry` wrote.
-
-    Raises:
-        ValueError: the record holds no event of an incident.
-    """
-    return _EVENT.validate_python({"type": record.type, **record.data})
