@@ -12,6 +12,8 @@ AT = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 FLAG = "/app/maintenance.flag"
 HTTP, TCP, EXEC, OWN = "httpget-0", "tcpsocket-1", "exec-1", "dockerhealth-1"
 """Names of probes where the HTTP probe is declared first."""
+FIRST_EXEC = "exec-0"
+"""Name of a command that is declared first."""
 
 Json = Mapping[str, object]
 

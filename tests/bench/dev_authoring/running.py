@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from tests.bench.dev_authoring import apps
 from tests.bench.dev_authoring.pieces import (
     EXEC,
+    FIRST_EXEC,
     FLAG,
     HTTP,
     OWN,
@@ -240,9 +241,9 @@ HANG: Sequence[Json] = (
         apps.POSTGRES,
         running(),
         HUNG,
-        probes=(ok(TCP), bad("Timeout", "", EXEC)),
-        deviations=(f"ProbeFailing/{EXEC}",),
-        asks=("http", "tcp", "exec"),
+        probes=(ok(TCP), bad("Timeout", "", FIRST_EXEC)),
+        deviations=(f"ProbeFailing/{FIRST_EXEC}",),
+        asks=("exec", "tcp"),
         noise=("partly-good",),
     ),
 )
@@ -554,9 +555,9 @@ OTHER: Sequence[Json] = (
         apps.POSTGRES,
         running(),
         label("ServiceErrors", do=("restart", "none"), why="its own command says no, and nothing shows why"),
-        probes=(untold("OurLimits", "too many open files", TCP), bad("ExitCode", "no response", EXEC, status=2)),
-        deviations=(f"ProbeFailing/{EXEC}",),
-        asks=("http", "tcp", "exec"),
+        probes=(untold("OurLimits", "too many open files", TCP), bad("ExitCode", "no response", FIRST_EXEC, status=2)),
+        deviations=(f"ProbeFailing/{FIRST_EXEC}",),
+        asks=("exec", "tcp"),
         noise=("missing-probe",),
     ),
     incident(

@@ -34,12 +34,7 @@ class Way:
 
 async def run(way: Way, cases: Sequence[Case], settings: Settings, follow: Follow | None = None) -> Run:
     """Play every case, one after the other."""
-    stage = Stage(
-        settings=settings,
-        runbooks=RunbookFiles.load(settings.runbooks),
-        official=_official_at,
-        consultant=way.consultant,
-    )
+    stage = stage_for(way, settings)
     found = []
     for number, case in enumerate(cases, start=1):
         began = time.monotonic()
@@ -49,6 +44,16 @@ async def run(way: Way, cases: Sequence[Case], settings: Settings, follow: Follo
         if follow is not None:
             follow(number, one)
     return Run(name=way.name, chosen=tuple(found))
+
+
+def stage_for(way: Way, settings: Settings) -> Stage:
+    """What all cases of a run share."""
+    return Stage(
+        settings=settings,
+        runbooks=RunbookFiles.load(settings.runbooks),
+        official=_official_at,
+        consultant=way.consultant,
+    )
 
 
 def _in_mode(case: Case, mode: DiagnosisMode) -> Case:

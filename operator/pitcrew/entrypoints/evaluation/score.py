@@ -48,7 +48,11 @@ class Chosen:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sums:
-    """All cases of one run together; shares are of 1."""
+    """All cases of one run together; shares are of 1.
+
+    Brier score and calibration error are over the cases in which a cause was named: Unknown claims nothing, and has no
+    confidence that could be right or wrong.
+    """
 
     cases: int
     cause_right: int
@@ -136,6 +140,7 @@ def sums(all_: Sequence[Chosen]) -> Sums:
     """The sums of one run. Raises ValueError without a case."""
     if not all_:
         raise ValueError("there is no case")
+    named = [one for one in all_ if one.cause is not Cause.UNKNOWN]
     logged = [one.evidence_tokens * 4 / one.log_bytes for one in all_ if one.log_bytes]
     return Sums(
         cases=len(all_),
@@ -152,8 +157,8 @@ def sums(all_: Sequence[Chosen]) -> Sums:
         agreed=_count(all_, lambda one: one.agrees is True),
         disagreed=_count(all_, lambda one: one.agrees is False),
         refused=_count(all_, lambda one: bool(one.failure)),
-        brier=sum((one.confidence / 100 - one.cause_right) ** 2 for one in all_) / len(all_),
-        calibration_error=_calibration_error(all_),
+        brier=_brier(named),
+        calibration_error=_calibration_error(named),
         tokens_median=median(one.tokens for one in all_),
         evidence_tokens_median=median(one.evidence_tokens for one in all_),
         evidence_per_log=median(logged) if logged else None,
@@ -165,16 +170,21 @@ def _count(all_: Iterable[Chosen], counts: Callable[[Chosen], bool]) -> int:
     return sum(map(counts, all_))
 
 
-def _calibration_error(all_: Sequence[Chosen]) -> float:
+def _brier(named: Sequence[Chosen]) -> float:
+    """How far confidence and the truth lie apart in single cases, squared; 0 where no cause was named."""
+    return sum((one.confidence / 100 - one.cause_right) ** 2 for one in named) / max(1, len(named))
+
+
+def _calibration_error(named: Sequence[Chosen]) -> float:
     """How far confidence and share of right causes lie apart, over bins, weighted by their cases."""
     bins: dict[int, list[Chosen]] = {}
-    for one in all_:
+    for one in named:
         bins.setdefault(min(one.confidence * BINS // 100, BINS - 1), []).append(one)
     apart = 0.0
     for inside in bins.values():
         said = sum(one.confidence for one in inside) / 100
         apart += abs(said - _count(inside, lambda one: one.cause_right))
-    return apart / len(all_)
+    return apart / max(1, len(named))
 
 
 def lower_bound(hits: int, of: int) -> float:

@@ -1,0 +1,79 @@
+"""Playing labelled incidents: the loop sees what was recorded, deviates as was recorded, and acts on nothing."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from pitcrew.core.errors import InvalidInput
+from pitcrew.core.incident import Phase
+from pitcrew.core.resource import DiagnosisMode
+from pitcrew.core.step import AskApproval, AskPermit, Escalate
+from pitcrew.entrypoints.evaluation.case import Case, read_cases
+from pitcrew.entrypoints.evaluation.played import Came, Stage, play
+from pitcrew.entrypoints.evaluation.running import Way, stage_for
+from pitcrew.settings import load
+from tests.evaluation.labelled import labelled, written
+
+DEV = Path(__file__).parent.parent / "bench" / "cases" / "dev"
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return stage_for(Way(name="rules", mode=DiagnosisMode.RULES), load({"state": tmp_path}))
+
+
+def played(stage: Stage, case: Case) -> Came:
+    return asyncio.run(play(stage, case))
+
+
+def recorded(case: Case) -> set[tuple[str, str]]:
+    return {(str(one.kind), one.probe) for one in case.deviations}
+
+
+def test_every_incident_of_the_development_half_deviates_as_it_was_recorded(stage: Stage) -> None:
+    cases = read_cases([DEV])
+    came = [played(stage, case) for case in cases]
+    different = {
+        one.case.id: (recorded(one.case), found)
+        for one in came
+        if (found := {(str(deviation.kind), deviation.probe) for deviation in one.found}) != recorded(one.case)
+    }
+    assert different == {}
+
+
+def test_a_flag_is_found_and_nothing_is_acted_on(stage: Stage) -> None:
+    came = played(stage, labelled())
+    assert isinstance(came.step, AskPermit)
+    assert came.incident is not None
+    assert came.incident.phase is Phase.ALLOWED
+    assert came.incident.attempt.plan.action.name == "removeFile"
+
+
+def test_what_people_must_allow_is_asked(stage: Stage) -> None:
+    case = labelled(sight={"kind": "facts", "state": "Running", "startedAt": "2026-05-04T09:00:00Z"})
+    assert isinstance(played(stage, case).step, AskApproval)
+
+
+def test_what_was_not_recorded_is_missing_to_the_rules_too(stage: Stage) -> None:
+    came = played(stage, labelled(missing=["logs: not in time", "processes: nobody asked"]))
+    assert came.incident is not None
+    told = {str(item.value) for item in came.incident.evidence if item.key == "missing"}
+    assert told == {"logs: not in time", "processes: nobody asked"}
+
+
+def test_a_target_that_is_gone_is_handed_over(stage: Stage) -> None:
+    gone = labelled(sight={"kind": "absent", "detail": "gone"}, probes=[], deviations=[{"kind": "Missing"}])
+    assert isinstance(played(stage, gone).step, Escalate)
+
+
+def test_no_deviation_is_no_incident(stage: Stage) -> None:
+    good = [{"probe": "httpget-0", "outcome": "Success", "reason": "Ok", "status": 200}]
+    came = played(stage, labelled(probes=good, deviations=[]))
+    assert (came.incident, came.step, came.found) == (None, None, ())
+
+
+def test_an_answer_to_a_probe_that_is_not_declared_is_refused(stage: Stage) -> None:
+    case = Case.model_validate(written(probes=[{"probe": "exec-9", "outcome": "Success", "reason": "Ok"}]))
+    with pytest.raises(InvalidInput, match="flag-1: probes: the service declares no exec-9"):
+        played(stage, case)
