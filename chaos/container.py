@@ -15,10 +15,11 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from chaos import health, proc, record
+from chaos import catalogue, health, limits, memory, proc, record
 from chaos.errors import CannotError
 from chaos.manifest import Endpoint
 from chaos.record import Record
+from chaos.waiting import became
 
 FLAG_NAME = "broken.flag"
 ENGINE_TIMEOUT_S = 20
@@ -27,6 +28,7 @@ ENGINE_DEFAULT = "unix:///var/run/docker.sock"
 KEPT = "-before-chaos"
 """What is put behind the name of a container that `badenv` replaces."""
 ENGINES_OWN = frozenset({"bridge", "host", "none"})
+OOM_WAIT_S = 10.0
 STOPPED_STATES = frozenset({"created", "exited", "dead"})
 
 
@@ -137,6 +139,35 @@ class ContainerTarget:
         self._ask("start", lambda: api.start(made["Id"]))
         return f"created {self.title} anew with VICTIM_BIND=broken; the one before is kept as {kept}"
 
+    def exhaust_memory(self) -> str:
+        main = self.processes()[0]
+        group, run = memory.group_of(main), self._inspect()["State"]["StartedAt"]
+        limit = limits.tight(used=group.used, now=self._limits())
+        self._ask("lower its memory limit", lambda: self._update(limits.memory(limit)))
+        memory.take_the_rest(group, main, limit_bytes=limit)
+        if not became(lambda: self._ended(run), within_s=OOM_WAIT_S):
+            raise CannotError(f"{self.title}: lives on at its limit; `fix` gives it its old limit back")
+        return f"lowered the memory limit of {self.title} to {limits.mib(limit)} and took the rest; the kernel ended it"
+
+    def throttle(self) -> str:
+        if not self._inspect()["State"]["Running"]:
+            raise CannotError(f"{self.title}: is not running, so it cannot be slow")
+        self._ask("lower its CPU limit", lambda: self._update(limits.SCARCE_CPU))
+        return f"left {self.title} {limits.cpu_said(self._limits())}"
+
+    def lose_data(self) -> str:
+        if not self._inspect()["State"]["Running"]:
+            raise CannotError(f"{self.title}: is not running; `fix` starts it")
+        names, folder = self._data(), self._data_folder()
+        if catalogue.away(names):
+            return f"files of {folder} are away already in {self.title}"
+        if len(catalogue.shelved(names)) < catalogue.FILES_MIN:
+            raise CannotError(f"{self.title}: {folder} holds fewer than {catalogue.FILES_MIN} data files")
+        taken = catalogue.two_fifths(names)
+        for name in taken:
+            self._run("mv", "-n", "--", f"{folder}/{name}", f"{folder}/{name}{catalogue.AWAY}")
+        return f"took away {', '.join(taken)} of {folder} in {self.title}"
+
     def _put_back(self) -> list[str]:
         """The container that a bad environment replaced, in its place again."""
         kept = find(self.container.client, f"{self.container.name}{KEPT}")
@@ -151,11 +182,20 @@ class ContainerTarget:
     def restore(self) -> list[str]:
         if put_back := self._put_back():
             return put_back
-        return [*self._reattach(), *self._unpause(), *self._resume(), *self._start(), *self._remove_flag()]
+        return [
+            *self._give_limits_back(),
+            *self._reattach(),
+            *self._unpause(),
+            *self._resume(),
+            *self._start(),
+            *self._remove_flag(),
+            *self._return_data(),
+        ]
 
     def look(self) -> list[tuple[str, str]]:
         state = self._inspect()["State"]
         facts = [("state", state["Status"]), ("flag", self._flag_path() if self._flag_is_there() else "absent")]
+        facts += [("memory limit", limits.memory_said(self._limits())), ("CPU limit", limits.cpu_said(self._limits()))]
         if not state["Running"]:
             return [*facts, ("exit code", str(state["ExitCode"]))]
         inside = proc.in_cgroup(self.container.id)
@@ -163,6 +203,8 @@ class ContainerTarget:
         if inside and all(process.stopped for process in inside):
             facts[0] = ("state", "stopped (T)")
         facts.append(("pids", pids or "not visible from this host"))
+        if not state["Paused"]:
+            facts.append(("data", catalogue.said(self._data())))
         if "Health" in state:
             facts.append(("docker health", state["Health"]["Status"]))
         return [*facts, ("health", self._health())]
@@ -171,7 +213,15 @@ class ContainerTarget:
         remembered = record.read(self.service)
         before = remembered.networks or {} if remembered is not None and self.is_in(remembered) else {}
         networks = {**before, **self._networks()}
-        return Record(service=self.service, fault=fault, container=self.container.name, networks=networks)
+        lowered = {name: self._limits()[name] for name in limits.LOWERED_BY.get(fault, ())}
+        kept = remembered.limits or {} if remembered is not None and self.is_in(remembered) else {}
+        return Record(
+            service=self.service,
+            fault=fault,
+            container=self.container.name,
+            networks=networks,
+            limits={**lowered, **kept},
+        )
 
     def is_in(self, remembered: Record) -> bool:
         return remembered.container == str(self.container.name)
@@ -184,6 +234,27 @@ class ContainerTarget:
             for name, settings in self._inspect()["NetworkSettings"]["Networks"].items()
             if name not in ENGINES_OWN
         }
+
+    def _limits(self) -> dict[str, int]:
+        return limits.of(self._inspect()["HostConfig"])
+
+    def _update(self, changed: dict[str, int]) -> None:
+        self.container.client.api.update_container(self.container.id, **changed)
+
+    def _give_limits_back(self) -> list[str]:
+        remembered = record.read(self.service)
+        before = remembered.limits or {} if remembered is not None and self.is_in(remembered) else {}
+        if all(self._limits()[name] == value for name, value in before.items()):
+            return []
+        host_bytes = int(self._ask("look at its host", self.container.client.info)["MemTotal"])
+        self._ask("give its limits back", lambda: self._update(limits.back(before, host_bytes=host_bytes)))
+        now = self._limits()
+        return [f"{self.title} has its limits back: memory {limits.memory_said(now)}, {limits.cpu_said(now)}"]
+
+    def _ended(self, run: str) -> bool:
+        """Whether that run, named by its start, is over."""
+        state = self._inspect()["State"]
+        return not state["Running"] or state["StartedAt"] != run
 
     def _reattach(self) -> list[str]:
         remembered = record.read(self.service)
@@ -221,6 +292,30 @@ class ContainerTarget:
         if self._flag_is_there():
             raise CannotError(f"{self.title}: {path} is still there (no `rm` in the image?); remove it by hand")
         return [f"removed {path} in {self.title}"]
+
+    def _data_folder(self) -> str:
+        return posixpath.join(self._directory(), catalogue.FOLDER)
+
+    def _data(self) -> list[str]:
+        """The names in its data folder; none where there is no such folder, or no `ls` in the image."""
+        ended = self._ask("list its data", lambda: self.container.exec_run(["ls", "-1", self._data_folder()], user="0"))
+        return ended.output.decode(errors="replace").splitlines() if ended.exit_code == 0 else []
+
+    def _return_data(self) -> list[str]:
+        if not self._inspect()["State"]["Running"]:  # it ended again by itself; what is away is found the next time
+            return []
+        names, folder = self._data(), self._data_folder()
+        for name in catalogue.away(names):
+            if name in names:
+                raise CannotError(f"{folder}/{name}: is there anew; keep it or {name}{catalogue.AWAY}, by hand")
+            self._run("mv", "-n", "--", f"{folder}/{name}{catalogue.AWAY}", f"{folder}/{name}")
+        return [f"put {folder}/{name} back in {self.title}" for name in catalogue.away(names)]
+
+    def _run(self, *command: str) -> None:
+        """A command inside, as root. Raises: CannotError when it fails."""
+        ended = self._ask(f"run {command[0]}", lambda: self.container.exec_run(list(command), user="0"))
+        if ended.exit_code:
+            raise CannotError(f"{self.title}: {' '.join(command)} failed ({ended.output[:200]!a})")
 
     def _flag_is_there(self) -> bool:
         from docker.errors import NotFound

@@ -38,6 +38,15 @@ class Target(Protocol):
     def bad_env(self) -> str:
         """Give it a value in its environment that it cannot start with."""
 
+    def exhaust_memory(self) -> str:
+        """Have the kernel end it for memory."""
+
+    def throttle(self) -> str:
+        """Leave it little CPU, so that what needs some gets slow."""
+
+    def lose_data(self) -> str:
+        """Take away about 40 % of the data files it reads."""
+
     def restore(self) -> list[str]:
         """Undo every fault that is found, whoever set it; what was done, nothing when there was nothing to undo."""
 
@@ -104,6 +113,18 @@ def _bad_env(target: Target) -> str:
     return target.bad_env()
 
 
+def _oom(target: Target) -> str:
+    return target.exhaust_memory()
+
+
+def _latency(target: Target) -> str:
+    return target.throttle()
+
+
+def _errors(target: Target) -> str:
+    return target.lose_data()
+
+
 def _none(target: Target) -> str:
     return "nothing was done, as asked"
 
@@ -163,6 +184,27 @@ FAULTS = {
             see="it dies at its start, again and again where its restart policy says so; its log names the variable",
             undo="the container as it was takes its place again and is started",
             inflict=_bad_env,
+        ),
+        Fault(
+            name="oom",
+            does="lowers a container's memory limit to twice what it uses and takes the rest from inside the limit",
+            see="the kernel ends its main process: `oom` events, `die` with 137, OOMKilled; it can be started again",
+            undo="it gets its old limit back and is started, unless something else did so first",
+            inflict=_oom,
+        ),
+        Fault(
+            name="latency",
+            does="leaves a container a twentieth of one CPU",
+            see="what needs CPU takes many times as long, and the throttling shows in its stats; /health answers 200",
+            undo="it gets its old CPU limit back, live",
+            inflict=_latency,
+        ),
+        Fault(
+            name="errors",
+            does="takes away two fifths of the data files in the folder `catalogue` of the directory it runs in",
+            see="about 40 % of the requests to / answer 500, its log names the files, and /health answers 200",
+            undo="the files are put back, live",
+            inflict=_errors,
         ),
         Fault(
             name="none",

@@ -155,6 +155,11 @@ def cwd(process: Process) -> Path:
         raise CannotError(f"pid {process.pid}: not allowed to see its directory; run as root or its user") from problem
 
 
+def cgroups(process: Process) -> list[str]:
+    """Its control groups, one line each (cgroups(7)); none when it is gone."""
+    return _cgroup(process.pid).splitlines()
+
+
 def boot_id() -> str:
     """Names this boot of the machine: pids and start times mean nothing in another."""
     return (PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

@@ -12,7 +12,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaos import health, proc
+from chaos import catalogue, health, proc
 from chaos.errors import CannotError
 from chaos.manifest import Endpoint
 from chaos.record import Record, Restart, folder
@@ -99,13 +99,32 @@ class ProcessTarget:
     def bad_env(self) -> str:
         raise CannotError(f"{self.title}: its environment is in its manifest; edit target.process.env there")
 
+    def exhaust_memory(self) -> str:
+        raise CannotError(f"{self.title}: has no memory limit of its own, and short of memory the whole host would be")
+
+    def throttle(self) -> str:
+        raise CannotError(f"{self.title}: only a container can be left less CPU; `hang` stops a process")
+
+    def lose_data(self) -> str:
+        shelf = proc.cwd(self._main()) / catalogue.FOLDER
+        names = _listed(shelf)
+        if catalogue.away(names):
+            return f"files of {shelf} are away already"
+        if len(catalogue.shelved(names)) < catalogue.FILES_MIN:
+            raise CannotError(f"{shelf}: holds fewer than {catalogue.FILES_MIN} data files, so no share can be taken")
+        taken = catalogue.two_fifths(names)
+        for name in taken:
+            _rename(shelf / name, shelf / f"{name}{catalogue.AWAY}")
+        return f"took away {', '.join(taken)} of {shelf}"
+
     def restore(self) -> list[str]:
-        return [*self._resume(), *self._remove_flags(), *self._bring_back()]
+        return [*self._resume(), *self._remove_flags(), *self._return_data(), *self._bring_back()]
 
     def look(self) -> list[tuple[str, str]]:
         main = alive(self.pidfile)
         flags = [str(path) for path in self._flag_paths() if os.path.lexists(path)]
-        facts = [("flag", ", ".join(flags) or "absent")]
+        data = [catalogue.said(_listed(place / catalogue.FOLDER)) for place in self._folders()]
+        facts = [("flag", ", ".join(flags) or "absent"), ("data", ", ".join(data) or "not known")]
         if main is None:
             return [("state", "not running"), *facts]
         processes = proc.tree(main)
@@ -135,13 +154,17 @@ class ProcessTarget:
         return health.ask("127.0.0.1", self.endpoint.port, self.endpoint.path)
 
     def _flag_paths(self) -> list[Path]:
+        return [place / FLAG_NAME for place in self._folders()]
+
+    def _folders(self) -> list[Path]:
+        """The directories it runs in, ran in when chaos broke it, and is declared to run in."""
         main = alive(self.pidfile)
-        folders = [
+        places = [
             proc.cwd(main) if main else None,
             Path(self.remembered.working_dir) if self.remembered and self.remembered.working_dir else None,
             self.working_dir,
         ]
-        return list(dict.fromkeys(folder.resolve() / FLAG_NAME for folder in folders if folder))
+        return list(dict.fromkeys(place.resolve() for place in places if place))
 
     def _resume(self) -> list[str]:
         main = alive(self.pidfile)
@@ -150,6 +173,15 @@ class ProcessTarget:
 
     def _remove_flags(self) -> list[str]:
         return [f"removed {path}" for path in self._flag_paths() if _remove(path)]
+
+    def _return_data(self) -> list[str]:
+        shelves = [place / catalogue.FOLDER for place in self._folders()]
+        away = [shelf / name for shelf in shelves for name in catalogue.away(_listed(shelf))]
+        for path in away:
+            if os.path.lexists(path):
+                raise CannotError(f"{path}: is there anew; keep it or {path.name}{catalogue.AWAY}, by hand")
+            _rename(path.with_name(f"{path.name}{catalogue.AWAY}"), path)
+        return [f"put {path} back" for path in away]
 
     def _bring_back(self) -> list[str]:
         if became(lambda: alive(self.pidfile), within_s=self.grace_s):
@@ -230,3 +262,20 @@ def _remove(path: Path) -> bool:
             raise CannotError(f"{path}: is a directory, which chaos never made; remove it by hand") from problem
         raise CannotError(f"{path}: cannot be removed ({problem.strerror})") from problem
     return True
+
+
+def _listed(folder: Path) -> list[str]:
+    """The names in a folder; none where there is no such folder."""
+    try:
+        return os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as problem:
+        raise CannotError(f"{folder}: cannot be read ({problem.strerror})") from problem
+
+
+def _rename(before: Path, after: Path) -> None:
+    try:
+        before.rename(after)
+    except OSError as problem:
+        raise CannotError(f"{before}: cannot be renamed ({problem.strerror})") from problem

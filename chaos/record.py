@@ -34,7 +34,8 @@ class Restart:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
     """The last fault set on a service. Exactly one of `container` and `pidfile` is given; `networks` are those
-    that `detach` took away, each with its aliases."""
+    that `detach` took away, each with its aliases; `limits` are those that `oom` and `latency` lowered, as they were,
+    under the engine's names."""
 
     service: str
     fault: str
@@ -43,6 +44,7 @@ class Record:
     working_dir: str | None = None
     restart: Restart | None = None
     networks: dict[str, list[str]] | None = None
+    limits: dict[str, int] | None = None
 
 
 def folder() -> Path:

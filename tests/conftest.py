@@ -7,7 +7,6 @@ session as a failure with that line instead, so that nothing is skipped where al
 
 import os
 import shutil
-import subprocess
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
@@ -21,13 +20,13 @@ from docker.context import ContextAPI
 from docker.errors import DockerException, ImageNotFound
 from requests.exceptions import RequestException
 
+from tests import engine
+
 ROOT = Path(__file__).resolve().parent.parent
 REQUIRE_VARIABLE = "PITCREW_REQUIRE"
-VICTIM_IMAGE = "pitcrew/victim:latest"
 BASE_IMAGES = ("python:3.12-slim", "pitcrew/base:latest")
 ENGINE_TIMEOUT_S = 5
 ENGINE_REMEDY = "on Debian: apt-get install docker.io iptables, then start dockerd; or name another in DOCKER_HOST"
-BUILD_TIMEOUT_S = 300
 REASON_CHARS_MAX = 160
 skipped_key = pytest.StashKey[Counter[str]]()
 lines_key = pytest.StashKey[list[str]]()
@@ -48,7 +47,7 @@ def _docker_missing() -> str | None:
         return f"no engine answers at {address} ({_short(error)}); {remedy}"
     try:
         client.ping()
-        if not any(_has_image(client, name) for name in (VICTIM_IMAGE, *BASE_IMAGES)):
+        if not any(_has_image(client, name) for name in (engine.VICTIM_IMAGE, *BASE_IMAGES)):
             return f"the engine has no image to build the victim on; `make base-image`, or docker pull {BASE_IMAGES[0]}"
     except (DockerException, RequestException) as error:
         return f"the engine at {address} did not answer ({_short(error)}); see its log"
@@ -150,10 +149,5 @@ def tell_at_end(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
 @pytest.fixture(scope="session")
 def victim_image() -> str:
-    """The victim's image, built from this checkout; for tests marked `docker`."""
-    built = subprocess.run(
-        [ROOT / "tools" / "images.sh"], capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False
-    )
-    if built.returncode != 0:
-        pytest.fail(f"tools/images.sh failed:\n{built.stdout}\n{built.stderr}", pytrace=False)
-    return VICTIM_IMAGE
+    """The id of the victim's image, built from this checkout; for tests marked `docker`."""
+    return engine.victim_image()

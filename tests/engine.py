@@ -13,26 +13,25 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 VICTIM_IMAGE = "pitcrew/victim:latest"
-BASE_IMAGES = ("pitcrew/base:latest", "pitcrew/base:exp", "python:3.12-slim")
 BUILD_TIMEOUT_S = 300
 PORT = 8080
 
 
 @cache
 def victim_image() -> str:
-    """The victim's image, built on the first base that is present when there is none yet. For tests marked `docker`."""
-    if _present(VICTIM_IMAGE):
-        return VICTIM_IMAGE
-    base = next((name for name in BASE_IMAGES if _present(name)), None)
-    if base is None:
-        pytest.fail(f"no image to build the victim on ({', '.join(BASE_IMAGES)}); try `make base-image`", pytrace=False)
-    command = ["docker", "build", "--network", "host", "--build-arg", f"BASE_IMAGE={base}", "-t", VICTIM_IMAGE]
+    """The id of the victim's image, built from this checkout; for tests marked `docker`.
+
+    The id and not the name: another checkout's tests on the same engine may give the name to their image meanwhile.
+    """
     built = subprocess.run(
-        [*command, str(ROOT / "victim-app")], capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False
+        [ROOT / "tools" / "images.sh"], capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False
     )
     if built.returncode:
-        pytest.fail(f"docker build failed:\n{built.stdout[-4000:]}\n{built.stderr[-4000:]}", pytrace=False)
-    return VICTIM_IMAGE
+        pytest.fail(f"tools/images.sh failed:\n{built.stdout[-4000:]}\n{built.stderr[-4000:]}", pytrace=False)
+    named = subprocess.run(
+        ["docker", "image", "inspect", "--format", "{{.Id}}", VICTIM_IMAGE], capture_output=True, text=True, check=True
+    )
+    return named.stdout.strip()
 
 
 @contextmanager
@@ -59,7 +58,3 @@ def published_port(container: Any) -> int | None:
     container.reload()
     published = container.attrs["NetworkSettings"]["Ports"].get(f"{PORT}/tcp")
     return int(published[0]["HostPort"]) if published else None
-
-
-def _present(name: str) -> bool:
-    return subprocess.run(["docker", "image", "inspect", name], capture_output=True, check=False).returncode == 0

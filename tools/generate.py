@@ -21,7 +21,8 @@ from pitcrew.core.incident import (
     Phase,
 )
 from pitcrew.core.resource import HealthyService, RemediationPolicy
-from pitcrew.entrypoints.cli.app import EXIT_CODES, app
+from pitcrew.entrypoints.cli.app import app
+from pitcrew.entrypoints.cli.codes import EXIT_CODES
 from pitcrew.settings import PREFIX, Settings
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -4,13 +4,16 @@ Run it with ``python app.py`` (gunicorn inside: one worker process, four threads
 
 - ``GET /health``: 200 ``OK``, or 500 ``SERVICE UNHEALTHY`` while ``broken.flag`` exists in the directory the
   service was started in. In the image that is ``/app``; as a local process it is the working directory.
-- ``GET /``: does a little work and says how long it took.
+- ``GET /``: does a little work on the next item of the catalogue and says how long it took. The catalogue is the
+  folder ``catalogue`` in the directory the service was started in; its ``index.json`` lists the items' files, and an
+  item that cannot be read is a 500. Without an index there is no catalogue, and the work is the same each time.
 
 ``VICTIM_BIND`` says where it listens (default ``127.0.0.1:8080``; port 0 takes a free one, named in the log).
 Everything it has to say goes to stdout as JSON, one object a line.
 """
 
 import hashlib
+import itertools
 import json
 import logging
 import os
@@ -25,12 +28,15 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
 FLAG = Path.cwd() / "broken.flag"
+CATALOGUE = Path.cwd() / "catalogue"
+INDEX = CATALOGUE / "index.json"
 BIND_DEFAULT = "127.0.0.1:8080"
-WORK_ROUNDS = 2_000
+WORK_ROUNDS = 50_000
 GRACE_S = 5  # below the ten seconds that `docker stop` waits, so that requests in flight can end
 
 log = logging.getLogger("victim")
 app = Flask("victim")
+turns = itertools.count()
 
 
 @app.get("/health")
@@ -44,12 +50,20 @@ def health() -> Response:
 
 @app.get("/")
 def work() -> Response:
-    """A chain of hashes: a few milliseconds of honest work."""
+    """A chain of hashes over one item: some tens of milliseconds of honest work."""
     begun = time.perf_counter()
-    digest = b"victim"
+    digest = next_item()
     for _ in range(WORK_ROUNDS):
         digest = hashlib.sha256(digest).digest()
     return jsonify(service="victim", result=digest.hex(), took_ms=_ms(time.perf_counter() - begun))
+
+
+def next_item() -> bytes:
+    """The catalogue's items in turn, read anew each time; the service's name where there is no catalogue."""
+    if not INDEX.exists():
+        return b"victim"
+    files: list[str] = json.loads(INDEX.read_bytes())
+    return (CATALOGUE / files[next(turns) % len(files)]).read_bytes()
 
 
 def bind() -> str:

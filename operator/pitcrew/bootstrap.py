@@ -37,6 +37,7 @@ from pitcrew.ports import (
     ManifestSource,
     ReportSink,
     RuleCompiler,
+    RunbookSearch,
     RunbookSource,
     Runtime,
     StatusSink,
@@ -77,6 +78,7 @@ class World:
     stop: StopSwitch
     witnesses: tuple[Witness, ...] = ()
     consultant: Consultant | None = None
+    search: RunbookSearch | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +145,7 @@ def open_world(settings: Settings) -> World:
     locks = TargetLocks(settings.lock_dir or default_directory(), owner=f"state {state}")
     runtimes, actuators = _runtimes(settings, state, clock, locks)
     consultant = consultant_of(settings)
+    runbooks = RunbookFiles.load(settings.runbooks)
     return World(
         lock=lock,
         journal=journal,
@@ -154,7 +157,7 @@ def open_world(settings: Settings) -> World:
         rules=CelCompiler(),
         status=StatusFiles(state / "status", heartbeat_s=settings.heartbeat_s),
         reports=ReportFiles(state / "reports"),
-        runbooks=RunbookFiles.load(settings.runbooks),
+        runbooks=runbooks,
         manifests=ManifestWatch(settings.manifests, extra_checks=check_rules),
         locks=locks,
         key=signing_key(state / "official"),
@@ -163,7 +166,14 @@ def open_world(settings: Settings) -> World:
         stop=StopFile(state=state),
         witnesses=_witnesses(settings, journal, _breakers(runtimes, consultant)),
         consultant=consultant,
+        search=_search(runbooks) if consultant else None,
     )
+
+
+def _search(runbooks: RunbookSource) -> RunbookSearch:
+    from pitcrew.adapters.search.fts5 import Fts5Search
+
+    return Fts5Search.over(runbooks.runbooks())
 
 
 def consultant_of(settings: Settings) -> "OpenAIConsultant | None":
@@ -299,6 +309,7 @@ def assemble(world: World, settings: Settings) -> Operator:
         halted=lambda: _halted(world),
         witnesses=world.witnesses,
         consultant=world.consultant,
+        search=world.search,
     )
     ending = asyncio.Event()
     fleet = Fleet(crew, world.manifests, ending)

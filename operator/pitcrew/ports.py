@@ -28,6 +28,7 @@ from pitcrew.core.resource import (
     TcpSocket,
 )
 from pitcrew.core.runbook import Runbook
+from pitcrew.core.shortlist import Hit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -394,6 +395,18 @@ class RunbookSource(Protocol):
 
     def runbooks(self) -> Sequence[Runbook]:
         """Every usable runbook, the built-in ones first; those of people win over a built-in one with the same id."""
+
+
+class RunbookSearch(Protocol):
+    """Text search over the runbooks it was built with. It ranks what is shown and offered, and decides nothing."""
+
+    def search(self, asked: str) -> Sequence[Hit]:
+        """The runbooks that have any of the words asked for, or another form of one, the best first; each once.
+
+        What is asked for may come from anybody: it is never a query, only words, of which a bounded number counts, and
+        neither its size nor what it holds raises or takes long. Words in title and cause weigh more than in signals,
+        and those more than in the text. The same words find the same in the same order. May be called in any thread.
+        """
 
 
 # Manifests

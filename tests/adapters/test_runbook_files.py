@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pitcrew.adapters.runbooks.files import RunbookFiles, built_in, parsed
+from pitcrew.adapters.runbooks.files import RunbookFiles, built_in
+from pitcrew.adapters.runbooks.page import read_page
 from pitcrew.core.deviation import Deviation, DeviationKind
 from pitcrew.core.diagnosis import Cause, diagnose
 from pitcrew.core.errors import InvalidInput
@@ -215,8 +216,8 @@ def test_a_directory_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 def test_a_page_beyond_its_size_is_refused() -> None:
     with pytest.raises(InvalidInput, match="above 65536 for a runbook"):
-        parsed("big.md", MINE.encode() + b"x" * 65536, "test")
+        read_page("big.md", MINE.encode() + b"x" * 65536, "test")
 
 
 def test_control_characters_in_the_text_are_shown_as_escapes() -> None:
-    assert parsed("p", MINE.encode() + b"\x1b[2J", "test").text == "Text.\n\\x1b[2J"
+    assert read_page("p", MINE.encode() + b"\x1b[2J", "test").runbook.text == "Text.\n\\x1b[2J"

@@ -11,7 +11,8 @@ import pytest
 
 from chaos import proc
 from tests.chaos.conftest import Chaos
-from tests.engine import victim_container
+from tests.engine import published_port, victim_container
+from tests.victim.asking import get
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.docker
@@ -99,6 +100,66 @@ def test_hang_holds_every_process_while_the_engine_sees_it_running(container: An
     fixed = chaos("fix", container.name)
     assert fixed.stdout.count("continued pid") >= 2, fixed.stderr
     eventually(lambda: "200 'OK'" in chaos("status", container.name).stdout, what="health")
+
+
+@needs_root
+def test_oom_is_the_kernel_ending_the_main_process_and_a_start_brings_it_back(container: Any, chaos: Chaos) -> None:
+    before, begun_at = container.attrs["HostConfig"]["Memory"], time.time()
+    eventually(lambda: "200 'OK'" in chaos("status", container.name).stdout, what="health")
+    broken = chaos("break", "oom", container.name)
+    assert broken.returncode == 0, broken.stderr
+    assert _status(container) == "exited"
+    state = container.attrs["State"]
+    assert (state["ExitCode"], state["OOMKilled"]) == (137, True)
+    events = _since(container, begun_at)
+    assert {"oom", "die"} <= set(events)
+    assert not {"kill", "stop"} & set(events)
+    assert "memory limit:" in chaos("status", container.name).stdout
+    container.start()
+    eventually(lambda: "200 'OK'" in chaos("status", container.name).stdout, what="health under the lower limit")
+    lowered = container.attrs["HostConfig"]["Memory"]
+    fixed = chaos("fix", container.name)
+    assert "has its limits back" in fixed.stdout, fixed.stderr
+    assert _status(container) == "running"
+    assert container.attrs["HostConfig"]["Memory"] >= max(before, 2 * lowered)
+
+
+def test_latency_throttles_and_fix_gives_the_cpu_back_live(container: Any, chaos: Chaos) -> None:
+    eventually(lambda: "200 'OK'" in chaos("status", container.name).stdout, what="health")
+    begun_at = time.time()
+    broken = chaos("break", "latency", container.name)
+    assert broken.returncode == 0, broken.stderr
+    assert "5 % of one CPU" in chaos("status", container.name).stdout
+    eventually(lambda: _throttled(container) > 2, what="throttled periods")
+    fixed = chaos("fix", container.name)
+    assert "no CPU limit by quota" in fixed.stdout, fixed.stderr
+    assert set(_since(container, begun_at)) == {"update"}
+    assert "nothing to undo" in chaos("fix", container.name).stdout
+
+
+def _throttled(container: Any) -> int:
+    """In how many periods it was throttled so far, while it is asked for work."""
+    port = published_port(container)
+    assert port is not None
+    get(port, "/")
+    return int(container.stats(stream=False)["cpu_stats"]["throttling_data"]["throttled_periods"])
+
+
+def test_errors_are_two_fifths_of_the_answers_while_health_is_good(container: Any, chaos: Chaos) -> None:
+    eventually(lambda: "200 'OK'" in chaos("status", container.name).stdout, what="health")
+    begun_at, port = time.time(), published_port(container)
+    assert port is not None
+    broken = chaos("break", "errors", container.name)
+    assert broken.returncode == 0, broken.stderr
+    answers = [answer[0] for answer in (get(port, "/") for _ in range(20)) if answer]
+    assert (answers.count(500), answers.count(200)) == (8, 12)
+    shown = chaos("status", container.name).stdout
+    assert ("5 files, 2 away" in shown, "200 'OK'" in shown) == (True, True)
+    assert "are away already" in chaos("break", "errors", container.name).stdout
+    fixed = chaos("fix", container.name)
+    assert fixed.stdout.count("back in") == 2, fixed.stderr
+    assert {answer[0] for answer in (get(port, "/") for _ in range(10)) if answer} == {200}
+    assert _since(container, begun_at) == []
 
 
 def test_fix_restores_what_others_broke(container: Any, chaos: Chaos) -> None:

@@ -165,6 +165,46 @@ def test_none_changes_nothing(service: Service, chaos: Chaos) -> None:
     assert (service.pids(), service.flag.exists(), service.record.exists()) == (before, False, False)
 
 
+def test_errors_takes_data_files_away_live_and_fix_puts_them_back(service: Service, chaos: Chaos) -> None:
+    before, shelf = service.pids(), service.folder / "work" / "catalogue"
+    assert "fewer than 3 data files" in chaos("break", "errors").stderr
+    shelf.mkdir()
+    names = {f"{name}.json" for name in "abcde"} | {"index.json"}
+    for name in names:
+        (shelf / name).write_text(name, encoding="utf-8")
+    broken = chaos("break", "errors")
+    assert broken.returncode == 0, broken.stderr
+    assert names - {path.name for path in shelf.iterdir()} == {"a.json", "d.json"}
+    assert "5 files, 2 away" in chaos("status").stdout
+    (shelf / "a.json").write_text("anew", encoding="utf-8")
+    assert "is there anew" in chaos("fix").stderr
+    (shelf / "a.json").unlink()
+    fixed = chaos("fix")
+    assert fixed.stdout.count("catalogue/") == 2, fixed.stderr
+    assert {path.name: path.read_text(encoding="utf-8") for path in shelf.iterdir()} == {name: name for name in names}
+    assert service.pids() == before
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("pause", "only a container can be paused"),
+        ("detach", "only a container has networks"),
+        ("badenv", "edit target.process.env"),
+        ("oom", "no memory limit of its own"),
+        ("latency", "only a container can be left less CPU"),
+    ],
+)
+def test_what_a_process_cannot_suffer_is_said_and_not_imitated(
+    service: Service, chaos: Chaos, fault: str, reason: str
+) -> None:
+    before = service.pids()
+    refused = chaos("break", fault)
+    assert (refused.returncode, reason in refused.stderr) == (1, True), refused.stderr
+    assert service.pids() == before
+    assert "nothing to undo" in chaos("fix").stdout
+
+
 def test_status_says_what_is_seen(service: Service, chaos: Chaos) -> None:
     shown = chaos("status").stdout
     for word in (str(service.pidfile), "running", "absent", "no answer from 127.0.0.1:1", *map(str, service.pids())):

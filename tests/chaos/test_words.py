@@ -3,10 +3,13 @@
 import ast
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from chaos import limits
+from chaos.catalogue import INDEX, two_fifths
 from chaos.faults import FAULTS
 from tests.chaos.conftest import Chaos
 from tests.engine import ROOT
@@ -16,9 +19,53 @@ NO_ENGINE = "unix:///nonexistent/docker.sock"
 
 def test_the_list_says_of_each_fault_what_it_does_how_to_see_it_and_how_it_is_undone(chaos: Chaos) -> None:
     shown = chaos("list").stdout
-    assert list(FAULTS) == ["flag", "kill", "stop", "hang", "pause", "detach", "badenv", "none"]
+    names = "flag kill stop hang pause detach badenv oom latency errors none"
+    assert list(FAULTS) == names.split()
     for fault in FAULTS.values():
         assert f"{fault.name}\n  does: {fault.does}\n  see:  {fault.see}\n  undo: {fault.undo}\n" in shown
+
+
+@pytest.mark.parametrize("count", range(3, 12))
+def test_two_fifths_of_the_data_files_are_taken_and_never_two_in_a_row(count: int) -> None:
+    names = [f"{number:02}.json" for number in range(count)]
+    taken = two_fifths([*names, INDEX])
+    assert abs(len(taken) / count - 0.4) <= 0.3
+    assert count % 5 or len(taken) / count == 0.4
+    assert all(int(later[:2]) - int(earlier[:2]) > 1 for earlier, later in pairwise(taken))
+
+
+LIMITS = {"Memory": 64 << 20, "MemorySwap": 128 << 20, "CpuPeriod": 50_000, "CpuQuota": 25_000}
+BACK: dict[str, tuple[dict[str, int], dict[str, int]]] = {
+    "as they were": (
+        LIMITS,
+        {"mem_limit": 64 << 20, "memswap_limit": 128 << 20, "cpu_period": 50_000, "cpu_quota": 25_000},
+    ),
+    "no limits": (
+        dict.fromkeys(LIMITS, 0),
+        {"mem_limit": 1 << 30, "memswap_limit": 2 << 30, "cpu_period": 100_000, "cpu_quota": -1},
+    ),
+    "no limit on swap": (
+        {"Memory": 64 << 20, "MemorySwap": -1},
+        {"mem_limit": 64 << 20, "memswap_limit": 2 << 30},
+    ),
+    "nothing lowered": ({}, {}),
+}
+
+
+@pytest.mark.parametrize(("before", "changed"), BACK.values(), ids=BACK.keys())
+def test_limits_are_given_back_in_the_words_that_an_engine_takes(
+    before: dict[str, int], changed: dict[str, int]
+) -> None:
+    assert limits.back(before, host_bytes=1 << 30) == changed
+
+
+@pytest.mark.parametrize(
+    ("used", "limit", "lowered"),
+    [(30 << 20, 0, 60 << 20), (1 << 20, 0, 6 << 20), (30 << 20, 40 << 20, 40 << 20)],
+    ids=["twice what it uses", "what an engine takes", "never more than it has"],
+)
+def test_a_memory_limit_is_lowered_to_what_a_start_still_needs(used: int, limit: int, lowered: int) -> None:
+    assert limits.tight(used=used, now={"Memory": limit}) == lowered
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,7 @@ def test_the_help_names_every_command_and_exit_code() -> None:
         "audit",
         "doctor",
         "plan",
+        "runbooks",
         "completion",
     ):
         assert f"\n  {command} " in done.stdout
@@ -471,6 +472,7 @@ def test_doctor_looks_at_the_real_things(state: Path, tmp_path: Path) -> None:
     assert code == 0
     stands = {name: item["stand"] for name, item in found.items()}
     assert stands["state directory"] == stands["journal chain"] == stands["runbooks"] == stands["policies"] == "armed"
+    assert stands["runbook search"] == "armed"
     assert stands["models"] == stands["separation"] == stands["journal key"] == stands["docker engine"] == "off"
     assert "unix:///nowhere/docker.sock (DOCKER_HOST)" in found["docker engine"]["seen"]
     assert found["one operator"]["stand"] == "off"

@@ -1,6 +1,7 @@
 """Deviations: by thresholds, with flaps damped, and with everything left alone that is not the service's own fault."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from pitcrew.core.deviation import (
     FLAP_CALM_S,
     LOOP_CALM_S,
     LOOP_DEATHS,
+    OOMS_MANY,
     Deviation,
     DeviationKind,
     Health,
@@ -51,6 +53,7 @@ NOT_RUNNING = Deviation(kind=DeviationKind.NOT_RUNNING)
 PAUSED = Deviation(kind=DeviationKind.PAUSED)
 MISSING = Deviation(kind=DeviationKind.MISSING)
 LOOP = Deviation(kind=DeviationKind.RESTART_LOOP)
+NO_MEMORY = Deviation(kind=DeviationKind.OUT_OF_MEMORY)
 BLIND = Blind(reason="EngineAway", detail="no answer")
 G, B, U = GOOD, BAD, UNKNOWN
 
@@ -109,6 +112,19 @@ def test_failures_right_after_a_start_of_the_target_do_not_count() -> None:
     for started_s, failing in ((-9, None), (-10, True), (-3600, True)):
         watch = watched((B,), service, sight=facts(started_at=at(started_s)))
         assert watch.tracks[NAME].failing is failing
+
+
+@pytest.mark.parametrize(
+    ("reason", "failing"),
+    [(ProbeReason.REFUSED, None), (ProbeReason.STATUS, True), (ProbeReason.TIMEOUT, True), (ProbeReason.RESET, True)],
+)
+def test_a_refused_connection_says_nothing_until_a_program_had_time_to_listen(
+    reason: ProbeReason, failing: bool | None
+) -> None:
+    service = declared(probes=[{**PROBE, "failureThreshold": 1}])
+    for started_s, expected in ((-9, failing), (-10, True)):
+        young = seen(replace(answer(B, 0), reason=reason), sight=facts(started_at=at(started_s)), seconds=0)
+        assert observe(Watch(), service, young).tracks[NAME].failing is expected
 
 
 def test_a_new_run_of_the_target_starts_afresh_also_within_its_initial_delay() -> None:
@@ -206,6 +222,8 @@ SIGHTS: dict[str, tuple[Sight, str | None, tuple[Deviation, ...], Health]] = {
         Health.UNHEALTHY,
     ),
     "a loop that ended": (facts(deaths=LOOP_DEATHS, started_at=at(-LOOP_CALM_S)), None, (), Health.UNKNOWN),
+    "children out of memory": (facts(ooms=OOMS_MANY), None, (NO_MEMORY,), Health.UNHEALTHY),
+    "a child out of memory": (facts(ooms=OOMS_MANY - 1), None, (), Health.UNKNOWN),
     "a loop that a person stopped": (
         facts(EXITED, deaths=9, stopped_by=StoppedBy.PERSON),
         "StoppedByPerson",
@@ -255,6 +273,8 @@ STILL: dict[str, tuple[Sequence[Deviation], Sight, tuple[object, ...], bool | No
     "blind": ((FAILING,), BLIND, (), None),
     "still looping": ((LOOP,), facts(deaths=9, started_at=at(0)), (answer(G), answer(G, probe=OTHER)), True),
     "a loop is not what it was about": ((FAILING,), facts(deaths=9, started_at=at(0)), (answer(G),), False),
+    "children out of memory all the while": ((NO_MEMORY,), facts(ooms=OOMS_MANY), (answer(G),), True),
+    "children out of memory are not what it was about": ((FAILING,), facts(ooms=OOMS_MANY), (answer(G),), False),
     "the loop is over": ((LOOP,), facts(deaths=9), (answer(G), answer(G, probe=OTHER)), False),
 }  # fmt: skip
 

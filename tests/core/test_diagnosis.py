@@ -97,12 +97,25 @@ FAULTS: dict[str, tuple[Sight, tuple[ProbeResult, ...], DeviationKind | None, Ca
         K.RESTART_LOOP,
         Cause.OUT_OF_MEMORY,
     ),
+    "7 out of memory again and again, running just now": (
+        facts(deaths=6, oom_killed=True),
+        (),
+        K.RESTART_LOOP,
+        Cause.OUT_OF_MEMORY,
+    ),
+    "7 out of memory once, errors after the restart": (
+        facts(oom_killed=True),
+        (bad(R.STATUS),),
+        K.PROBE_FAILING,
+        Cause.SERVICE_ERRORS,
+    ),
     "7 out of memory in an earlier run": (
         facts(S.EXITED, exit_code=1, oom_killed=True, stopped_by=StoppedBy.ITSELF),
         (),
         K.NOT_RUNNING,
         Cause.DIED,
     ),
+    "8 out of memory in a child": (facts(ooms=3), (answer(GOOD),), K.OUT_OF_MEMORY, Cause.OUT_OF_MEMORY),
     "6 killed with 137 and no word of memory": (
         facts(S.EXITED, exit_code=137, stopped_by=StoppedBy.ITSELF),
         (),
@@ -166,6 +179,16 @@ def test_each_cause_is_named_once_by_its_surest_rule() -> None:
     found = diagnose(evidence_for(facts(suspended=True), (bad(R.TIMEOUT),), K.PROBE_FAILING))
     assert len({one.cause for one in found}) == len(found)
     assert found[0].confidence == 95
+
+
+@pytest.mark.parametrize("reason", [R.TIMEOUT, R.STATUS, R.REFUSED, R.RESET], ids=str)
+def test_what_fails_while_children_run_out_of_memory_is_treated_as_that_and_not_restarted(reason: ProbeReason) -> None:
+    deviations = (Deviation(kind=K.PROBE_FAILING, probe=NAME), Deviation(kind=K.OUT_OF_MEMORY))
+    evidence = gather(seen(bad(reason), sight=facts(ooms=9)), deviations, (), ())
+    leading = diagnose(evidence)[0]
+    assert leading.cause is Cause.OUT_OF_MEMORY
+    assert [match.runbook.head.id for match in retrieve(built_in(), leading, evidence)] == ["out-of-memory-worker"]
+    assert not retrieve(built_in(), leading, evidence)[0].runbook.head.remedies
 
 
 def test_a_log_alone_names_no_cause() -> None:
@@ -263,7 +286,7 @@ def runbook(id_: str, *signals: Signal, not_when: tuple[Signal, ...] = ()) -> Ru
             "verify": "it is good",
         }
     )
-    return Runbook(head=head, text="", origin="test")
+    return Runbook(head=head, text="", origin="test", digest="0" * 64)
 
 
 def found(evidence: Sequence[Evidence], *runbooks: Runbook) -> list[str]:

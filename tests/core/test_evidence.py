@@ -69,7 +69,8 @@ SIGHTS: dict[str, tuple[Sight, set[tuple[str, object]]]] = {
             ("start.error", "port is already allocated"),
         },
     ),
-    "out of memory in an earlier run": (facts(oom_killed=True), {("state", "Running")}),
+    "out of memory in the run before": (facts(oom_killed=True), {("state", "Running"), ("oom.killed", True)}),
+    "out of memory in a child": (facts(ooms=4), {("state", "Running"), ("ooms", 4)}),
     "stopped by a signal": (facts(suspended=True), {("state", "Running"), ("suspended", True)}),
     "dying": (facts(deaths=5), {("state", "Running"), ("deaths", 5)}),
     "own check fails": (
@@ -108,7 +109,7 @@ def test_a_check_that_cannot_run_is_an_item_of_its_own() -> None:
 def test_a_deviation_names_its_witness(kind: DeviationKind) -> None:
     found = gather(seen(), (Deviation(kind=kind),), (), ())
     [item] = [item for item in found if item.key == "deviation"]
-    by_runtime = ("NotRunning", "Paused", "RestartLoop", "Missing", "NetworkDetached")
+    by_runtime = ("NotRunning", "Paused", "RestartLoop", "Missing", "NetworkDetached", "OutOfMemory")
     assert item.source is (Source.RUNTIME if kind in by_runtime else Source.PROBE)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,16 +10,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pitcrew.adapters.runbooks.files import built_in
+from pitcrew.adapters.search.fts5 import Fts5Search
 from pitcrew.core.diagnosis import Cause
 from pitcrew.core.evidence import Evidence, Source
 from pitcrew.core.prompt import PROMPT_BYTES_MAX, Question, ask_about, evidence_digest
+from pitcrew.core.runbook import Runbook
+from pitcrew.core.shortlist import asked_of, offered, shortlist
 from tests.core.incidents import Story, healed, hostile
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
 
+def worth_offering(evidence: Sequence[Evidence]) -> Sequence[Runbook]:
+    hits = Fts5Search.over(built_in()).search(asked_of(evidence))
+    return offered(shortlist(built_in(), evidence, hits))
+
+
 def question(story: Story) -> Question:
-    found = ask_about(story.service.key, story.now.evidence, built_in())
+    found = ask_about(story.service.key, story.now.evidence, worth_offering(story.now.evidence))
     assert found is not None
     return found
 
@@ -49,7 +58,7 @@ ITEMS = st.lists(
 
 @given(ITEMS)
 def test_a_prompt_is_bounded_and_each_item_is_one_line_of_data_that_forges_no_mark(items: list[Evidence]) -> None:
-    asked = ask_about("default/victim", items, built_in())
+    asked = ask_about("default/victim", items, offered(shortlist(built_in(), items)))
     if asked is None:
         assert not items
         return
@@ -67,7 +76,7 @@ def test_what_did_not_fit_cannot_be_cited() -> None:
     items = [
         Evidence(id=f"E{n}", source=Source.LOG, key="log", value="x", text=f"{n} " + "word " * 40) for n in range(99)
     ]
-    asked = ask_about("s", items, built_in())
+    asked = ask_about("s", items, ())
     assert asked is not None
     cited = asked.vocabulary.evidence
     assert 10 < len(cited) < 99

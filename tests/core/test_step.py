@@ -83,6 +83,7 @@ from pitcrew.core.step import (
     Reconsider,
     Situation,
     Step,
+    TurnAway,
     Undo,
     Verify,
     Wait,
@@ -115,6 +116,7 @@ GIVES: dict[type[Step], set[str]] = {
     Escalate: {"Escalated"},
     Reconsider: {"Reconsidered"},
     JudgeAgain: {"Reconsidered"},
+    TurnAway: {"Turned"},
     NoteHealed: {"Healed"},
     WriteReport: {"Reported"},
     Wait: set(),
@@ -141,7 +143,10 @@ def _in_phase() -> dict[str, Incident]:
 
 
 SITUATIONS = [
-    Situation(deviates=deviates, policy_digest=digest) for deviates in (True, False, None) for digest in ("", "x")
+    Situation(deviates=deviates, policy_digest=digest, drift=drift)
+    for deviates in (True, False, None)
+    for digest in ("", "x")
+    for drift in ("", "runbook a is gone")
 ]
 
 
@@ -203,6 +208,27 @@ def test_a_removed_flag_stays_for_the_next_remedy_and_is_put_back_before_a_perso
     assert isinstance(next_step(stuck, replace(situation, deviates=None), at(0)), Wait)
 
 
+DRIFTED = "runbook flag-file@0123456789ab is now flag-file@ba9876543210"
+
+
+@pytest.mark.parametrize("incident", _in_phase().values(), ids=_in_phase().keys())
+def test_no_plan_goes_on_under_another_text_of_its_runbook(incident: Incident) -> None:
+    step = next_step(incident, Situation(deviates=True, policy_digest="x", drift=DRIFTED), at(0))
+    assert not isinstance(step, Judge | AskApproval | HearDecision | AskPermit | CheckLive | Act)
+    assert not (isinstance(step, Keep) and step.builds)
+
+
+def test_a_runbook_that_changed_leaves_an_effect_to_its_verification_and_builds_nothing_on_it() -> None:
+    story = Story(service=declared(), seen=seen(answer(BAD), sight=facts(files=(FileFact(path=FLAG, present=True),))))
+    story.opens().investigates().plans().acts()
+    situation = replace(situation_of(story.service, True), drift=DRIFTED)
+    assert next_step(story.now, situation, at(0)) == Verify(attempt=story.now.attempt)
+    story.verifies(passed=False, detail="no")
+    kept = next_step(story.now, situation, at(0))
+    assert isinstance(kept, Keep)
+    assert DRIFTED in kept.reason
+
+
 # A world that does as it likes
 
 STEPS_MAX = 400
@@ -220,6 +246,7 @@ class World:
     calm: bool = False
     stubborn: bool = False
     removed: bool = False
+    drift: str = ""
     incident: Incident | None = None
     history: list[Event] = field(default_factory=list)
 
@@ -232,11 +259,13 @@ class World:
         self.now += timedelta(milliseconds=500)
         self.incident = advance(self.incident, event, self.now)
         self.history.append(event)
+        if isinstance(event, Planned):
+            self.drift = ""
 
     def turn(self) -> Wait | Close | None:
         """One turn of the loop; None when a step could not be told."""
         for _ in range(STEPS_MAX):
-            step = next_step(self.case, situation_of(self.service, self.deviates), self.now)
+            step = next_step(self.case, situation_of(self.service, self.deviates, drift=self.drift), self.now)
             if isinstance(step, Wait | Close):
                 return step
             event = self.perform(step)
@@ -268,6 +297,8 @@ class World:
             case HearDecision():
                 decided = [Decided(approval=replace(APPROVAL, decision=decision)) for decision in Decision]
                 return self.rolls(*decided, None)  # type: ignore[return-value]
+            case TurnAway(reason=reason):
+                return Turned(reason=reason)
             case AskPermit(attempt=attempt):
                 permit = self.permit(attempt.plan.digest, Direction.DO)
                 return self.rolls(Permitted(permit=permit), Turned(reason="no permit"))  # type: ignore[return-value]
@@ -421,7 +452,8 @@ def assert_governed(made: World) -> None:
 
 def made_anew(made: World) -> int:
     """Plans that may come on top: one for each look from scratch, which the verdict then denies."""
-    return sum(isinstance(event, Reconsidered | Undone | UndoTurned) for event in made.history) + 1
+    drifted = sum(isinstance(event, Turned) and DRIFTED in event.reason for event in made.history)
+    return sum(isinstance(event, Reconsidered | Undone | UndoTurned) for event in made.history) + drifted + 1
 
 
 @settings(max_examples=80)
@@ -439,6 +471,8 @@ def test_whatever_the_world_does_each_turn_ends_and_each_effect_is_governed(
         made.now += timedelta(seconds=dice.choice((1, 40, 90)))
         if dice.random() < 0.1:
             made.service = declared_with(dice.choice(("Low", "High")), attempts)
+        if dice.random() < 0.1:
+            made.drift = DRIFTED
     assert_governed(made)
     made.calm, made.deviates = True, False
     ends = [made.turn() for _ in range(3)]

@@ -82,6 +82,7 @@ class FakeTarget:
     ever_started: bool = True
     restarts_by_itself: bool = False
     deaths: int = 0
+    ooms: int = 0
     suspended: bool = False
     health: EngineHealth | None = None
     address: str | None = "127.0.0.1"

@@ -138,6 +138,7 @@ class FakeRuntime:
             ever_started=target.ever_started,
             restarts_by_itself=target.restarts_by_itself,
             deaths=target.deaths,
+            ooms=target.ooms,
             suspended=target.suspended,
             engine_health=target.health,
             address=target.address if target.state is RuntimeState.RUNNING else None,

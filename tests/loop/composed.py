@@ -16,6 +16,7 @@ from pitcrew.adapters.ledger.files import LedgerFile
 from pitcrew.adapters.lock.state import StateLock
 from pitcrew.adapters.policy.cel import CelCompiler
 from pitcrew.adapters.runbooks.files import RunbookFiles
+from pitcrew.adapters.search.fts5 import Fts5Search
 from pitcrew.bootstrap import Operator, World, assemble
 from pitcrew.core.conditions import Condition, ServiceStatus
 from pitcrew.core.event import (
@@ -64,6 +65,11 @@ def manifest(name: str = "victim", container: str = "", **spec: object) -> Healt
 @cache
 def _runbooks(directories: tuple[Path, ...]) -> RunbookFiles:
     return RunbookFiles.load(directories)
+
+
+@cache
+def _search(directories: tuple[Path, ...]) -> Fts5Search:
+    return Fts5Search.over(_runbooks(directories).runbooks())
 
 
 class VictimProber:
@@ -274,6 +280,7 @@ class House:
             stop=Switch(self),
             witnesses=self.witnesses,
             consultant=self.consultant,
+            search=_search(self.settings.runbooks) if self.consultant else None,
         )
         return assemble(world, self.settings)
 

@@ -77,9 +77,13 @@ class Stage(abc.ABC):
         actions: Mapping[str, Any] | None = None,
         remediation: Mapping[str, Any] = {},
         desired: Mapping[str, Any] = {},
+        probes: Sequence[Mapping[str, Any]] = (),
         name: str = NAME,
     ) -> None:
-        """Write the manifest as an editor does, with a new file in the old one's place; JSON is YAML."""
+        """Write the manifest as an editor does, with a new file in the old one's place; JSON is YAML.
+
+        `probes` come beside the one of /health.
+        """
         removable = {"removeFile": {"paths": [self.flag]}}
         probe = {"httpGet": {"path": "/health", "port": self.port}, "periodSeconds": 1, "failureThreshold": 2}
         document = {
@@ -88,7 +92,7 @@ class Stage(abc.ABC):
             "metadata": {"name": name},
             "spec": {
                 "target": self.target,
-                "probes": [probe],
+                "probes": [probe, *probes],
                 "desired": desired,
                 "remediation": {
                     "actions": {**ACTIONS, **removable} if actions is None else actions,

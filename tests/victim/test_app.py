@@ -91,6 +91,20 @@ def test_the_work_is_the_same_each_time_and_other_paths_are_unknown(victim: Vict
     assert unknown[0] == 404
 
 
+def test_it_serves_the_items_of_its_catalogue_in_turn_and_one_that_cannot_be_read_is_an_error(victim: Victim) -> None:
+    shelf = victim.folder / "catalogue"
+    shelf.mkdir()
+    files = [f"{name}.json" for name in "abcde"]
+    for name in (*files[1:3], files[4]):
+        (shelf / name).write_text(name, encoding="utf-8")
+    (shelf / "index.json").write_text(json.dumps(files), encoding="utf-8")
+    answers = [get(victim.port, "/") for _ in range(10)]
+    assert [answer[0] for answer in answers if answer] == [500, 200, 200, 500, 200] * 2
+    assert get(victim.port, "/health") == (200, "OK")
+    lines = eventually(lambda: victim.lines("victim"), what="an error line")
+    assert "a.json" in lines[0]["exception"]
+
+
 def test_each_request_leaves_one_line_of_json_whatever_its_path_holds(victim: Victim) -> None:
     get(victim.port, "/%0a%1b%5b31mforged")
     line = eventually(

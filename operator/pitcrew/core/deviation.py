@@ -35,6 +35,9 @@ FLAP_CALM_S = 60
 """Seconds without a change after which a probe no longer counts as flapping."""
 LOOP_DEATHS = 4
 """Own deaths inside the runtime's ten-minute memory that make a restart loop; a few crashes are no loop."""
+OOMS_MANY = 3
+"""Processes that the kernel ended for memory inside the runtime's ten-minute memory, while the main one runs on, that
+are a deviation; one may be a single large request (FAULTS row 8)."""
 LOOP_CALM_S = 60
 """Seconds of running after which a target is out of its restart loop."""
 ENDED_SETTLE_S = 2
@@ -42,6 +45,10 @@ ENDED_SETTLE_S = 2
 does so in under 100 ms, and then there is nothing to do."""
 ENGINE_BACKOFF_S = 15
 """How long an engine that restarts a target by itself is left to it; Docker is back in under 100 ms at first."""
+
+LISTENS_WITHIN_S = 10
+"""Seconds after a start in which a refused connection does not count, whatever `initialDelaySeconds` says: until a
+program listens, that is what every start looks like, and a restart would only begin it anew."""
 
 ENGINE_TIMEOUT_WORDS = "Health check exceeded timeout"
 """How Docker begins its output where a HEALTHCHECK took too long."""
@@ -56,6 +63,7 @@ class DeviationKind(StrEnum):
     NOT_RUNNING = "NotRunning"
     PAUSED = "Paused"
     RESTART_LOOP = "RestartLoop"
+    OUT_OF_MEMORY = "OutOfMemory"
     MISSING = "Missing"
     NETWORK_DETACHED = "NetworkDetached"
     FLAPPING = "Flapping"
@@ -179,7 +187,7 @@ def _counted(track: Track, probe: Probe, result: ProbeResult) -> Track:
 
 
 def _moved(track: Track, probe: Probe, result: ProbeResult, seen: Observation) -> Track:
-    if result.outcome is Outcome.UNKNOWN or (result.outcome is Outcome.FAILURE and _too_early(probe, seen)):
+    if result.outcome is Outcome.UNKNOWN or (result.outcome is Outcome.FAILURE and _too_early(probe, result, seen)):
         return replace(track, last=result)
     track = _counted(track, probe, result)
     if result.outcome is Outcome.SUCCESS:
@@ -200,9 +208,13 @@ def _turned(track: Track, failing: bool | None, at: datetime) -> Track:
     return replace(track, failing=failing, changed_at=changes)
 
 
-def _too_early(probe: Probe, seen: Observation) -> bool:
+def _too_early(probe: Probe, result: ProbeResult, seen: Observation) -> bool:
+    """Whether a failure comes so soon after a start that it does not count yet."""
     started = seen.sight.started_at if isinstance(seen.sight, RuntimeFacts) else None
-    return started is not None and seen.at - started < timedelta(seconds=probe.initial_delay_seconds)
+    delay_s = probe.initial_delay_seconds
+    if result.reason is ProbeReason.REFUSED:
+        delay_s = max(delay_s, LISTENS_WITHIN_S)
+    return started is not None and seen.at - started < timedelta(seconds=delay_s)
 
 
 def forgiven(watch: Watch) -> Watch:
@@ -260,6 +272,8 @@ def _life_deviations(sight: RuntimeFacts, now: datetime) -> tuple[Deviation, ...
     found = []
     if _looping(sight, now):
         found.append(Deviation(kind=DeviationKind.RESTART_LOOP))
+    if sight.running and sight.ooms >= OOMS_MANY:
+        found.append(Deviation(kind=DeviationKind.OUT_OF_MEMORY))
     if sight.running and not all(network.attached and network.named for network in sight.desired):
         found.append(Deviation(kind=DeviationKind.NETWORK_DETACHED))
     if not sight.running and respected(sight, now) is None and not _engine_restarts(sight, now):
@@ -280,15 +294,20 @@ def deviations(watch: Watch, now: datetime) -> tuple[Deviation, ...]:
     return tuple(sorted(found))
 
 
+_REMEMBERED = (DeviationKind.RESTART_LOOP, DeviationKind.OUT_OF_MEMORY)
+"""Deviations that are counted over minutes, and so outlast their cause."""
+
+
 def still_deviates(service: HealthyService, original: Sequence[Deviation], seen: Observation) -> bool | None:
     """Whether one live observation still shows what an incident is about, without thresholds (S4).
 
-    None when it cannot be told (S5). Where the runtime itself deviated, every probe counts; otherwise the probes that
+    None when it cannot be told (S5). What the runtime remembers of the last minutes is still shown only where the
+    incident is about it. Where the runtime itself deviated, every probe counts; otherwise the probes that
     failed do. A check that is itself broken says nothing and is left out; where a container has no HEALTHCHECK to
     report at all, that it runs is all there is to tell.
     """
-    hard = [d for d in runtime_deviations(seen.sight, seen.at) if d.kind is not DeviationKind.RESTART_LOOP]
-    if hard or set(original) & set(runtime_deviations(seen.sight, seen.at)):
+    live = runtime_deviations(seen.sight, seen.at)
+    if set(original) & set(live) or any(deviation.kind not in _REMEMBERED for deviation in live):
         return True
     if respected(seen.sight, seen.at):
         return False

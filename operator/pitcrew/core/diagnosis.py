@@ -120,6 +120,12 @@ RULES: tuple[DiagnosisRule, ...] = (
         summary="the kernel kills it for memory again and again",
     ),
     DiagnosisRule(
+        cause=Cause.OUT_OF_MEMORY,
+        signals=(_RUNNING, fact("deviation", "OutOfMemory"), fact("ooms")),
+        confidence=92,
+        summary="the kernel ends its worker processes for memory again and again, and its main process runs on",
+    ),
+    DiagnosisRule(
         cause=Cause.START_FAILED,
         signals=(fact("deviation", "NotRunning"), fact("start.error")),
         confidence=96,

@@ -397,7 +397,7 @@ def _told_of_attempt(
     match event:
         case Planned(plan=plan, proposal=proposal, risk=risk):
             act = describe(plan.action)
-            return f"attempt {plan.attempt}: {act}, by runbook {proposal.runbook}, risk {risk.level} ({risk.score})"
+            return f"attempt {plan.attempt}: {act}, by runbook {proposal.pin}, risk {risk.level} ({risk.score})"
         case Judged(verdict=verdict):
             return f"the Official says {verdict.effect}: {verdict.reason}"
         case ApprovalAsked(request=request):

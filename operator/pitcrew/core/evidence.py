@@ -47,8 +47,8 @@ YOUNG_S = 10
 """Seconds of life below which a target died young: it did not get as far as its work."""
 
 KILLED_EXIT_CODE = 137
-"""128 and SIGKILL. The runtime's word about memory outlives a restart (FAULTS row 7): it counts only for a run that
-ended by this signal."""
+"""128 and SIGKILL. The runtime's word about memory is of the run that ended last, and outlives a restart (FAULTS row
+7); for a run that ended otherwise it says nothing."""
 
 Value = str | int | bool
 
@@ -148,7 +148,9 @@ def _state_items(facts: RuntimeFacts) -> list[_Item]:
             pairs.append(("exit.code", facts.exit_code, f"exit code {facts.exit_code}"))
     if _died_young(facts):
         pairs.append(("died.young", True, f"its last run ended within {YOUNG_S} s of its start"))
-    if facts.oom_killed and not facts.running and facts.exit_code == KILLED_EXIT_CODE:
+    if facts.oom_killed and facts.running:
+        pairs.append(("oom.killed", True, "the kernel killed its main process for memory in the run before this one"))
+    elif facts.oom_killed and facts.exit_code == KILLED_EXIT_CODE:
         pairs.append(("oom.killed", True, "the kernel killed its main process for memory"))
     if facts.error:
         pairs.append(("start.error", facts.error, f"the runtime could not start it: {facts.error}"))
@@ -156,6 +158,11 @@ def _state_items(facts: RuntimeFacts) -> list[_Item]:
         pairs.append(("suspended", True, "its processes are stopped by a signal (state T)"))
     if facts.deaths:
         pairs.append(("deaths", facts.deaths, f"died {facts.deaths} times by itself in ten minutes"))
+    if facts.running and facts.ooms:
+        text = (
+            f"the kernel ended a process of it {facts.ooms} times for memory in ten minutes; its main process runs on"
+        )
+        pairs.append(("ooms", facts.ooms, text))
     if facts.engine_health and facts.engine_health.failing_streak:
         own = facts.engine_health
         pairs.append(

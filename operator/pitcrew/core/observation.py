@@ -140,7 +140,8 @@ class RuntimeFacts:
     `target_id` never changes in the life of a container or a declared process; `instance` names one run of it (start
     stamp of the container; pid, start time and boot id of the process) and changes with every start.
     `restarts_by_itself` says that the engine brings it back after a death; `deaths` counts its own deaths (no kill,
-    no stop before) that the runtime remembers of the last ten minutes.
+    no stop before) that the runtime remembers of the last ten minutes, and `ooms` how often the kernel ended one of its
+    processes for memory in that time while its main process ran on.
     """
 
     kind: TargetKind
@@ -157,6 +158,7 @@ class RuntimeFacts:
     ever_started: bool = True
     restarts_by_itself: bool = False
     deaths: int = 0
+    ooms: int = 0
     suspended: bool = False
     engine_health: EngineHealth | None = None
     address: str | None = None

@@ -6,13 +6,13 @@ marks (S8).
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pitcrew.core.diagnosis import RULES, Cause, Diagnoser, Diagnosis
+from pitcrew.core.diagnosis import RULES, Cause
 from pitcrew.core.evidence import Evidence
 from pitcrew.core.record import Json, digest
-from pitcrew.core.runbook import Runbook, retrieve
+from pitcrew.core.runbook import Runbook
 from pitcrew.core.untrusted import bound, clean
 
 EVIDENCE_BYTES_MAX = 5 * 1024
@@ -20,7 +20,7 @@ EVIDENCE_BYTES_MAX = 5 * 1024
 ITEM_BYTES_MAX = 240
 """Bytes of one item in a prompt; what tells causes apart stands at its beginning."""
 RUNBOOKS_MAX = 24
-"""Runbooks offered; those with the most signals first, since they are the most specific."""
+"""Runbooks offered, the first of the shortlist."""
 PROMPT_BYTES_MAX = 12 * 1024
 """Bytes of a whole prompt, given the bounds of its parts."""
 SUMMARY_CHARS_MAX = 160
@@ -103,13 +103,16 @@ _MARKS = str.maketrans({"<": "‹", ">": "›", "[": "(", "]": ")", "{": "(", "}
 
 
 def ask_about(
-    service: str, evidence: Sequence[Evidence], runbooks: Iterable[Runbook], *, answer_tokens_max: int = 600
+    service: str, evidence: Sequence[Evidence], runbooks: Sequence[Runbook], *, answer_tokens_max: int = 600
 ) -> Question | None:
-    """The question about this evidence, of at most `PROMPT_BYTES_MAX` bytes; None where there is nothing to cite."""
+    """The question about this evidence, of at most `PROMPT_BYTES_MAX` bytes; None where there is nothing to cite.
+
+    `runbooks` are those that the evidence proves, the best first.
+    """
     shown = _shown(evidence)
     if not shown:
         return None
-    offered = _offered(runbooks, evidence)
+    offered = runbooks[:RUNBOOKS_MAX]
     user = "\n".join(
         [
             f"SERVICE {_data(service, 128)}",
@@ -138,18 +141,6 @@ def _meanings() -> Mapping[Cause, str]:
 
 
 _MEANINGS = _meanings()
-
-
-def _offered(runbooks: Iterable[Runbook], evidence: Sequence[Evidence]) -> tuple[Runbook, ...]:
-    """The runbooks whose signals hold, for whatever cause."""
-    known = tuple(runbooks)
-    found = [match.runbook for cause in Cause for match in retrieve(known, _as_if(cause), evidence)]
-    ranked = sorted(found, key=lambda each: (-len(each.head.signals), each.head.id))
-    return tuple(sorted(ranked[:RUNBOOKS_MAX], key=lambda each: each.head.id))
-
-
-def _as_if(cause: Cause) -> Diagnosis:
-    return Diagnosis(cause=cause, confidence=0, evidence=(), by=Diagnoser.MODEL, summary="")
 
 
 def _shown(evidence: Sequence[Evidence]) -> dict[str, str]:

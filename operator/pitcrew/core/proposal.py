@@ -25,7 +25,7 @@ from pitcrew.core.evidence import Evidence, Source
 from pitcrew.core.observation import Absent, RuntimeFacts, Sight
 from pitcrew.core.record import Json, digest
 from pitcrew.core.resource import Actions, HealthyService
-from pitcrew.core.runbook import Match, Remedy
+from pitcrew.core.runbook import FILLED_IN, Match, Remedy, pinned
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +86,13 @@ class Proposal:
     evidence: tuple[str, ...]
     undo_at_end: bool
     why: str
+    runbook_digest: str = ""
+    """Of the runbook as it was then; empty in records of before runbooks were pinned."""
+
+    @property
+    def pin(self) -> str:
+        """The runbook as it is cited."""
+        return pinned(self.runbook, self.runbook_digest)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,7 +141,7 @@ def propose(
 def _ask(match: Match, evidence: Sequence[Evidence]) -> str:
     """What a person is asked, with the values of the facts that the runbook names in braces."""
     ask = match.runbook.head.ask
-    for key in ("env.blamed",):
+    for key in FILLED_IN:
         named = ", ".join(str(item.value) for item in evidence if item.key == key)
         ask = ask.replace(f"{{{key}}}", named or "unknown")
     return ask
@@ -149,6 +156,7 @@ def _proposal(action: Action, remedy: Remedy, match: Match, leading: Diagnosis) 
         evidence=tuple(dict.fromkeys((*leading.evidence, *match.evidence))),
         undo_at_end=remedy.undo == "at-end",
         why=f"{match.runbook.head.title}: {leading.summary}",
+        runbook_digest=match.runbook.digest,
     )
 
 

@@ -11,7 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from pitcrew.core.diagnosis import Cause, Diagnosis
 from pitcrew.core.evidence import Evidence
-from pitcrew.core.signal import Signal, all_shown, shown, unread
+from pitcrew.core.signal import Signal, shown, unread
+
+PIN_CHARS = 12
+"""Characters of a digest that people are shown: 48 bits, more than enough to tell texts of a few runbooks apart."""
+
+ID_PATTERN = "[a-z0-9][a-z0-9-]{0,62}"
+"""Of a runbook's id."""
+FILLED_IN = ("env.blamed",)
+"""Facts whose values stand in what a person is asked where the runbook names them in braces."""
 
 
 class Remedy(BaseModel):
@@ -32,7 +40,7 @@ class RunbookHead(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=lambda name: name.replace("_", "-"))
 
-    id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+    id: Annotated[str, StringConstraints(pattern=rf"^{ID_PATTERN}$")]
     title: Annotated[str, StringConstraints(min_length=3, max_length=120)]
     cause: Cause
     signals: Annotated[tuple[Signal, ...], Field(min_length=1, max_length=16)]
@@ -46,12 +54,59 @@ class RunbookHead(BaseModel):
 class Runbook:
     """A runbook: what decides (`head`), what people read (`text`), and where it came from.
 
-    `head.ask` is what a person must do when the remedies end or there are none.
+    `head.ask` is what a person must do when the remedies end or there are none. `digest` is SHA-256 over its bytes,
+    head and text, in hexadecimal; a plan is pinned to it.
     """
 
     head: RunbookHead
     text: str
     origin: str
+    digest: str
+
+    @property
+    def pin(self) -> str:
+        """Its id and the beginning of its digest."""
+        return pinned(self.head.id, self.digest)
+
+
+def pinned(runbook: str, digest: str) -> str:
+    """A runbook as it is cited, such as `flag-file@1a2b3c4d5e6f`; its id alone where the digest was not kept."""
+    return f"{runbook}@{digest[:PIN_CHARS]}" if digest else runbook
+
+
+def drift(runbooks: Iterable[Runbook], runbook: str, digest: str) -> str:
+    """What became of a runbook since something was pinned to it; empty where it is the same, or was never pinned."""
+    found = next((each for each in runbooks if each.head.id == runbook), None)
+    if not digest or (found is not None and found.digest == digest):
+        return ""
+    return f"runbook {pinned(runbook, digest)} is {f'now {found.pin}' if found else 'gone'}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proof:
+    """How a runbook stands to some evidence: the signals that hold, those that do not, the exclusions that do."""
+
+    holds: tuple[Signal, ...]
+    lacks: tuple[Signal, ...]
+    excludes: tuple[Signal, ...]
+    evidence: tuple[str, ...]
+
+    @property
+    def applies(self) -> bool:
+        """Whether every signal holds and no exclusion does."""
+        return not self.lacks and not self.excludes
+
+
+def prove(runbook: Runbook, evidence: Sequence[Evidence]) -> Proof:
+    """An exclusion over a log that could not be read counts as holding: missing evidence is no reason to act (S9)."""
+    looked = [(signal, shown(signal, evidence)) for signal in runbook.head.signals]
+    exclusions = runbook.head.not_when
+    return Proof(
+        holds=tuple(signal for signal, found in looked if found.holds),
+        lacks=tuple(signal for signal, found in looked if not found.holds),
+        excludes=tuple(signal for signal in exclusions if shown(signal, evidence).holds or unread(signal, evidence)),
+        evidence=tuple(dict.fromkeys(id_ for _, found in looked for id_ in found.evidence)),
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,14 +118,8 @@ class Match:
 
 
 def retrieve(runbooks: Iterable[Runbook], diagnosis: Diagnosis, evidence: Sequence[Evidence]) -> tuple[Match, ...]:
-    """The runbooks for a cause whose signals hold and whose exclusions do not, the most specific first.
-
-    An exclusion over a log that could not be read counts as holding: missing evidence is no reason to act (S9).
-    """
-    found = []
-    for runbook in runbooks:
-        proof = all_shown(runbook.head.signals, evidence)
-        excluded = any(shown(s, evidence).holds or unread(s, evidence) for s in runbook.head.not_when)
-        if runbook.head.cause is diagnosis.cause and proof.holds and not excluded:
-            found.append(Match(runbook=runbook, evidence=proof.evidence))
+    """The runbooks for a cause whose signals hold and whose exclusions do not, the most specific first."""
+    treating = [runbook for runbook in runbooks if runbook.head.cause is diagnosis.cause]
+    proven = [(runbook, prove(runbook, evidence)) for runbook in treating]
+    found = [Match(runbook=runbook, evidence=proof.evidence) for runbook, proof in proven if proof.applies]
     return tuple(sorted(found, key=lambda match: (-len(match.runbook.head.signals), match.runbook.head.id)))

@@ -23,6 +23,7 @@ FACTS: tuple[str, ...] = (
     "start.error",
     "suspended",
     "deaths",
+    "ooms",
     "engine.streak",
     "file.present",
     "network.detached",
@@ -62,13 +63,9 @@ class Signal(BaseModel):
         return self
 
     def __str__(self) -> str:
-        name = (
-            f"log has {self.log!r}"
-            if self.log
-            else f"{self.fact} = {self.equals}"
-            if self.equals is not None
-            else str(self.fact)
-        )
+        values = self.equals if isinstance(self.equals, tuple) else (self.equals,)
+        equals = f" = {' or '.join(map(str, values))}" if self.equals is not None else ""
+        name = f"log has {self.log!r}" if self.log else f"{self.fact}{equals}"
         return f"no {name}" if self.absent else name
 
 

@@ -31,6 +31,8 @@ class Situation:
     """The target's immutable id and its run, as seen last; None where it cannot be seen."""
     counsel: Counsel | None = None
     """The model beside the rules; None where none is configured."""
+    drift: str = ""
+    """What became of the runbook that the last plan was made by; empty while it is the same."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +88,13 @@ class AskPermit:
     """Ask the Official for a permit to do."""
 
     attempt: Attempt
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TurnAway:
+    """Give up a plan that nothing was done about, since what it rests on is no more; all is looked at anew."""
+
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -202,6 +211,7 @@ Step = (
     | AskApproval
     | HearDecision
     | AskPermit
+    | TurnAway
     | CheckLive
     | Act
     | LookBack
@@ -226,14 +236,18 @@ def situation_of(
     found: tuple[Deviation, ...] = (),
     sight: Sight | None = None,
     guardrails: Guardrails = NO_GUARDRAILS,
+    drift: str = "",
 ) -> Situation:
     """The situation of a service as declared now, under the guardrails over it."""
     run = (sight.target_id, sight.instance) if isinstance(sight, RuntimeFacts) else None
-    return Situation(deviates=deviates, policy_digest=policy_digest(service, guardrails), found=found, run=run)
+    policy = policy_digest(service, guardrails)
+    return Situation(deviates=deviates, policy_digest=policy, found=found, run=run, drift=drift)
 
 
 def next_step(incident: Incident, situation: Situation, now: datetime) -> Step:
     """What to do next; total over the phases."""
+    if situation.drift and incident.phase in _UNDER_WAY:
+        return TurnAway(reason=f"{situation.drift}, so this plan is not the one to carry out")
     match incident.phase:
         case Phase.DETECTED:
             return _from_detected(situation)
@@ -277,6 +291,10 @@ def next_step(incident: Incident, situation: Situation, now: datetime) -> Step:
             assert_never(incident.phase)
 
 
+_UNDER_WAY = (Phase.PLANNED, Phase.ASKING, Phase.ALLOWED, Phase.PERMITTED, Phase.CHECKED)
+"""A plan is made, it does not wait, and the target was not touched."""
+
+
 def _from_detected(situation: Situation) -> Step:
     if situation.deviates is None:
         return _blind()
@@ -317,6 +335,8 @@ def _from_held(incident: Incident, situation: Situation, now: datetime) -> Step:
     verdict = incident.attempt.verdict
     if verdict is None or verdict.policy_digest != situation.policy_digest:
         return Reconsider(reason="the policy changed")
+    if situation.drift:
+        return Reconsider(reason=situation.drift)
     until = verdict.until or incident.changed_at + timedelta(seconds=HOLD_RECHECK_S)
     if now >= until:
         return JudgeAgain(attempt=incident.attempt)
@@ -329,6 +349,8 @@ def _from_awaiting(incident: Incident, situation: Situation) -> Step:
         return NoteHealed()
     if plan.policy_digest != situation.policy_digest:
         return Reconsider(reason="the policy changed, so this plan is not the one to decide on")
+    if situation.drift:
+        return Reconsider(reason=f"{situation.drift}, so this plan is not the one to decide on")
     if situation.run is not None and situation.run != (plan.target_id, plan.instance):
         return Reconsider(reason="another run of the target, so this plan is not the one to decide on")
     return HearDecision(attempt=incident.attempt)
@@ -347,10 +369,13 @@ def _from_ineffective(incident: Incident, situation: Situation) -> Step:
         return NoteHealed()
     if incident.to_undo is not attempt:
         return Keep(reason=f"nothing to undo: {attempt.plan.irreversible or 'the target was not changed'}")
-    if attempt.proposal.undo_at_end:
-        reason = "the next remedy builds on it; it is undone only if the incident cannot be healed"
-        return Keep(reason=reason, builds=True) if situation.deviates else _blind()
-    return AskUndo(attempt=attempt) if situation.deviates else _blind()
+    if not situation.deviates:
+        return _blind()
+    if not attempt.proposal.undo_at_end:
+        return AskUndo(attempt=attempt)
+    if situation.drift:
+        return Keep(reason=f"{situation.drift}, so nothing builds on it; it is undone if the incident cannot be healed")
+    return Keep(reason="the next remedy builds on it; it is undone only if the incident cannot be healed", builds=True)
 
 
 def _blind() -> Wait:

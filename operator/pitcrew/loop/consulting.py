@@ -5,11 +5,18 @@ Whether one is asked, and whether the loop waits for the answer, is decided in `
 model that hangs holds up nobody: its question is a task of one service, and ends with it.
 """
 
+import asyncio
+from collections.abc import Sequence
+
 from pitcrew.core.event import Advised, Event, ModelAsked
+from pitcrew.core.evidence import Evidence
 from pitcrew.core.incident import Phase
 from pitcrew.core.opinion import Weighed, weigh
 from pitcrew.core.prompt import Question, ask_about, evidence_digest
+from pitcrew.core.runbook import Runbook
+from pitcrew.core.shortlist import asked_of, offered, shortlist
 from pitcrew.loop.consultation import Said
+from pitcrew.loop.crew import Crew
 from pitcrew.loop.desk import Desk
 
 
@@ -19,7 +26,7 @@ async def consult(desk: Desk) -> Event | None:
     assert consultant is not None
     incident, asked = desk.case, evidence_digest(desk.case.evidence)
     bound = desk.crew.settings.model_answer_tokens_max
-    runbooks = desk.crew.runbooks.runbooks()
+    runbooks = await asyncio.to_thread(_worth_offering, desk.crew, incident.evidence)
     question = ask_about(incident.service, incident.evidence, runbooks, answer_tokens_max=bound)
     refused = "there is no evidence to cite" if question is None else _over_budget(desk, question)
     if question is None or refused:
@@ -36,6 +43,12 @@ async def consult(desk: Desk) -> Event | None:
     desk.consultation.begin(consultant, question, incident.id, asked, desk.terms.egress)
     desk.consultation.tighten(desk.terms)
     return None
+
+
+def _worth_offering(crew: Crew, evidence: Sequence[Evidence]) -> Sequence[Runbook]:
+    """What a model may choose from. Over hundreds of long runbooks this takes a tenth of a second."""
+    hits = crew.search.search(asked_of(evidence)) if crew.search else ()
+    return offered(shortlist(crew.runbooks.runbooks(), evidence, hits))
 
 
 def _over_budget(desk: Desk, question: Question) -> str:

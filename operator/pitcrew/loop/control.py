@@ -56,7 +56,7 @@ class Control:
             "does": describe(plan.action),
             "undo": describe(plan.undo) if plan.undo else f"none: {plan.irreversible}",
             "why": attempt.proposal.why,
-            "runbook": attempt.proposal.runbook,
+            "runbook": attempt.proposal.pin,
             "risk": {
                 "level": str(attempt.risk.level),
                 "score": attempt.risk.score,

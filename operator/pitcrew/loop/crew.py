@@ -15,6 +15,7 @@ from pitcrew.ports import (
     Mechanic,
     Official,
     ReportSink,
+    RunbookSearch,
     RunbookSource,
     Runtime,
     StatusSink,
@@ -49,3 +50,5 @@ class Crew:
     """Who is told what is seen and recorded."""
     consultant: Consultant | None = None
     """Who gives second opinions; None where no model is configured."""
+    search: RunbookSearch | None = None
+    """Ranks what a model is offered; None where nobody is offered anything."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pitcrew.core.asking import Counsel
 from pitcrew.core.incident import Phase
 from pitcrew.core.opinion import CONTRADICTION
+from pitcrew.core.runbook import drift
 from pitcrew.core.step import Situation, situation_of
 from pitcrew.loop.desk import Desk
 from pitcrew.loop.perform.planning import plan_with
@@ -12,8 +13,13 @@ from pitcrew.loop.perform.planning import plan_with
 
 def situation_at(desk: Desk) -> Situation:
     """What the loop sees now of the service with an open incident, and of the model beside the rules."""
-    found = situation_of(desk.service, desk.deviates(), desk.found(), desk.watch.sight, desk.guardrails)
+    found = situation_of(desk.service, desk.deviates(), desk.found(), desk.watch.sight, desk.guardrails, _drift(desk))
     return replace(found, counsel=_counsel(desk)) if desk.case.phase is Phase.DIAGNOSED else found
+
+
+def _drift(desk: Desk) -> str:
+    last = desk.case.attempts[-1].proposal if desk.case.attempts else None
+    return drift(desk.crew.runbooks.runbooks(), last.runbook, last.runbook_digest) if last else ""
 
 
 def _counsel(desk: Desk) -> Counsel | None:

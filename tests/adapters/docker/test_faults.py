@@ -79,6 +79,43 @@ async def test_row_6_a_hung_process_runs_and_is_suspended_and_137_is_not_out_of_
     assert (facts.exit_code, facts.oom_killed) == (137, False)
 
 
+GREEDY_ONCE = """
+import os, time
+if os.path.exists("/once"):
+    time.sleep(600)
+open("/once", "w").close()
+taken = [bytearray(b"x") * (1 << 20) for _ in range(200)]
+"""
+GREEDY = "taken = [bytearray(b'x') * (1 << 20) for _ in range(200)]"
+TIGHT = {"mem_limit": "48m", "memswap_limit": "48m", "init": False}
+
+
+async def test_row_7_out_of_memory_is_told_of_the_run_that_ended_so_and_not_of_a_later_kill(world: DockerWorld) -> None:
+    service = await world.create("alpha", command=["python3", "-I", "-S", "-c", GREEDY_ONCE], **TIGHT)
+    facts = await facts_when(world, service, state=RuntimeState.EXITED, stopped_by=StoppedBy.ITSELF)
+    assert (facts.exit_code, facts.oom_killed) == (137, True)
+    world.container(service).start()
+    again = await facts_of(world, service)
+    assert (again.state, again.ooms) == (RuntimeState.RUNNING, 0)
+    await world.kill(service)
+    killed = await facts_when(world, service, state=RuntimeState.EXITED, stopped_by=StoppedBy.ITSELF)
+    assert (killed.exit_code, killed.oom_killed) == (137, False)
+
+
+async def test_row_8_out_of_memory_in_a_child_shows_in_the_events_and_the_next_kill_is_not_that(
+    world: DockerWorld,
+) -> None:
+    service = await world.create("alpha", command=["sleep", "600"], **TIGHT)
+    for _ in range(2):
+        assert world.container(service).exec_run(["python3", "-I", "-S", "-c", GREEDY]).exit_code == 137
+    facts = await facts_when(world, service, ooms=2)
+    assert (facts.state, facts.oom_killed) == (RuntimeState.RUNNING, False)
+    await world.kill(service)
+    killed = await facts_when(world, service, state=RuntimeState.EXITED, stopped_by=StoppedBy.ITSELF)
+    assert world.container(service).attrs["State"]["OOMKilled"], "the engine says it of any kill in the run"
+    assert (killed.exit_code, killed.oom_killed) == (137, False)
+
+
 async def test_row_16_a_paused_container_is_paused_not_sick(world: DockerWorld) -> None:
     service = await world.create("alpha", healthcheck=HEALTHCHECK)
     await world.say(service, "hello")

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pitcrew.adapters.runtime.docker.events import EngineEvent, EventMemory, own_deaths, parse_event
-from pitcrew.adapters.runtime.docker.facts import Inspected, policy_restarts, stopped_by
+from pitcrew.adapters.runtime.docker.events import EngineEvent, EventMemory, ooms, own_deaths, parse_event
+from pitcrew.adapters.runtime.docker.facts import Inspected, ended_for_memory, policy_restarts, stopped_by
 from pitcrew.adapters.runtime.docker.frames import head_of, last_lines, parse_instant, split_frames, split_lines
 from pitcrew.adapters.runtime.docker.undo import Keepsakes, Kept
 from pitcrew.core.errors import Refused
@@ -54,6 +54,41 @@ TERM, KILL, HUP = ({"signal": number} for number in ("15", "9", "1"))
 )
 def test_who_ended_a_container(policy: str, events: list[EngineEvent], who: StoppedBy) -> None:
     assert stopped_by(exited(policy), events) is who
+
+
+@pytest.mark.parametrize(
+    ("told", "events", "short"),
+    [
+        pytest.param(True, [event("oom", -0.1), event("die", 0)], True, id="in the main process"),
+        pytest.param(False, [event("die", 0), event("oom", 0.1)], True, id="the engine heard of it too late"),
+        pytest.param(True, [event("oom", -60), event("die", 0)], False, id="in a child, long before"),
+        pytest.param(
+            True,
+            [event("oom", -2), event("die", -2), event("start", -1), event("die", 0)],
+            False,
+            id="in the run before, a moment ago",
+        ),
+        pytest.param(True, [event("oom", -90), event("die", -89), event("start", -80)], True, id="nothing remembered"),
+        pytest.param(False, [], False, id="nothing remembered and nothing told"),
+        pytest.param(True, [event("oom", 0), event("die", 0), event("start", 9)], True, id="in the run before this"),
+    ],
+)
+def test_whether_the_kernel_ended_it_for_memory(told: bool, events: list[EngineEvent], short: bool) -> None:
+    state = {"Status": "exited", "ExitCode": 137, "FinishedAt": "2026-05-01T12:00:00.5Z", "OOMKilled": told}
+    assert ended_for_memory(Inspected(document={"State": state}), events) is short
+
+
+@pytest.mark.parametrize(
+    ("events", "count"),
+    [
+        pytest.param([event("start", -99), event("oom", -9), event("oom", -5)], 2, id="in children of this run"),
+        pytest.param([event("start", -99), event("oom", -1)], 0, id="just now: the main one may follow"),
+        pytest.param([event("oom", -50), event("die", -50), event("start", -9)], 0, id="in the run before"),
+        pytest.param([event("start", -900), event("oom", -601), event("oom", -599)], 1, id="more than ten minutes ago"),
+    ],
+)
+def test_how_often_children_ran_out_of_memory(events: list[EngineEvent], count: int) -> None:
+    assert ooms(events, END) == count
 
 
 def test_a_policy_with_retries_left_brings_back_what_failed() -> None:

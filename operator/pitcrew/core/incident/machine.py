@@ -56,6 +56,7 @@ TRANSITIONS: Mapping[tuple[Phase | None, str], Phase] = {
     (P.PLANNED, "Judged/Hold"): P.HELD,
     (P.PLANNED, "Judged/RequireApproval"): P.ASKING,
     (P.PLANNED, "Judged/Deny"): P.STUCK,
+    (P.PLANNED, "Turned"): P.DETECTED,
     (P.HELD, "Reconsidered"): P.DETECTED,
     (P.ASKING, "ApprovalAsked"): P.AWAITING_APPROVAL,
     (P.ASKING, "Turned"): P.DETECTED,

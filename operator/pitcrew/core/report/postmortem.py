@@ -22,7 +22,7 @@ from pitcrew.core.untrusted import markdown, markdown_block
 def postmortem(incident: Incident, records: Sequence[Record] = ()) -> str:
     """The postmortem; `records` are the incident's records of the journal and give the timeline."""
     parts = [
-        f"# Postmortem {_name(incident)}\n",
+        f"# Postmortem {_plain(incident.id)}\n",
         _summary(incident),
         _durations(incident),
         _timeline(records),
@@ -105,13 +105,14 @@ def _evidence(incident: Incident) -> str:
     cited = {id_ for diagnosis in incident.diagnoses[:1] for id_ in diagnosis.evidence}
     shown = [item for item in incident.evidence if item.id in cited]
     rest = len(incident.evidence) - len(shown)
-    told = f"As gathered last. The diagnosis cites {len(shown)} items; `pitcrew why {_name(incident)}` has {rest} more."
+    more = f"`pitcrew why {_plain(incident.id)}` has {rest} more"
+    told = f"As gathered last. The diagnosis cites {len(shown)} items; {more}."
     return f"## Evidence\n\n{told}\n" + (f"\n{_block(list(map(evidence_line, shown)))}" if shown else "")
 
 
-def _name(incident: Incident) -> str:
-    """The id of the incident inside a code span, where nothing but letters, digits, dots and dashes may stand."""
-    return "".join(char if char.isascii() and (char.isalnum() or char in "-.") else "?" for char in incident.id)
+def _plain(word: str) -> str:
+    """An id inside a code span, where nothing but letters, digits, dots, dashes and the sign of a pin may stand."""
+    return "".join(char if char.isascii() and (char.isalnum() or char in "-.@") else "?" for char in word)
 
 
 def _diagnosis(incident: Incident) -> str:
@@ -128,7 +129,7 @@ def _attempt(attempt: Attempt, cited: Sequence[Evidence]) -> str:
     plan, proposal = attempt.plan, attempt.proposal
     lines = [
         f"**Proposed** (Driver): {_said(describe(plan.action))}; undo: {_said(_undo_way(attempt))}",
-        f"**Runbook** (Strategist): {_said(proposal.runbook)}: {_said(proposal.why)}",
+        f"**Runbook** (Strategist): `{_plain(proposal.pin)}`: {_said(proposal.why)}",
         f"**Risk** (Risk Engine): {attempt.risk.level}, {attempt.risk.score} of 100: {_factors(attempt)}",
         *_verdict(attempt),
         *_approval(attempt),

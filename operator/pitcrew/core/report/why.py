@@ -194,11 +194,12 @@ def _runbook(attempt: Attempt) -> Section:
     proposal = attempt.proposal
     data: dict[str, Json] = {
         "id": proposal.runbook,
+        "digest": proposal.runbook_digest or None,
         "cause": str(proposal.cause),
         "why": proposal.why,
         "evidence": list(proposal.evidence),
     }
-    lines = [f"{proposal.runbook}: {proposal.why}  [{' '.join(proposal.evidence)}]"]
+    lines = [f"{proposal.pin}: {proposal.why}  [{' '.join(proposal.evidence)}]"]
     return _section("runbook", "Runbook (Strategist)", lines, data)
 
 

@@ -10,20 +10,14 @@ from typing import Annotated
 import typer
 
 from pitcrew.core.errors import InvalidInput, PitCrewError, Refused
+from pitcrew.entrypoints.cli.codes import BAD_NEWS, EXIT_CODES, GOOD, INPUT_INVALID, UNREADABLE
 from pitcrew.entrypoints.cli.completion import Shell, complete_if_asked
 from pitcrew.entrypoints.cli.evals import eval_app
 from pitcrew.entrypoints.cli.options import STATE, Format, IncidentId, JournalKey, Name, OneName, Runbooks, State
 from pitcrew.entrypoints.cli.output import Output, say, shown
 from pitcrew.entrypoints.cli.quick import quick
+from pitcrew.entrypoints.cli.runbooks import runbooks_app
 
-GOOD, BAD_NEWS, USAGE, INPUT_INVALID, UNREADABLE = 0, 1, 2, 3, 4
-EXIT_CODES = {
-    GOOD: "done, and the answer is good",
-    BAD_NEWS: "the answer is bad news: unhealthy, a guard not armed, a bad chain, a refused order; or `run` failed",
-    USAGE: "the command line is wrong",
-    INPUT_INVALID: "something named or written cannot be used: a manifest, a name, a setting",
-    UNREADABLE: "the state or something else on this machine cannot be read, or no operator answers",
-}
 EPILOG = "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
 
 app = typer.Typer(
@@ -40,6 +34,7 @@ audit_app = typer.Typer(
 )
 app.add_typer(audit_app, name="audit")
 app.add_typer(eval_app, name="eval")
+app.add_typer(runbooks_app, name="runbooks")
 
 
 class LogFormat(StrEnum):

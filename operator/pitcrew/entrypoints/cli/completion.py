@@ -1,4 +1,4 @@
-"""Shell completion: commands by typer, names of services and incidents from the files of the state directory.
+"""Shell completion: commands by typer, names of services, incidents and runbooks out of files.
 
 What is offered is read without a journal and without a socket, so that it is there at once; a name that is no plain
 word is never offered to a shell.
@@ -20,6 +20,8 @@ OFFERED_MAX = 200
 _STATE = Path(".pitcrew/state")
 _WORD = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _ID = re.compile(r"^    id: ([a-z0-9-]{1,80}-[0-9]{1,9})$", re.MULTILINE)
+_RUNBOOK = re.compile(r"\A---\r?\n(?:.*\n)*?id: ([a-z0-9][a-z0-9-]{0,62})\r?$", re.MULTILINE)
+_BUILT_IN = Path(__file__).parent.parent.parent / "runbooks"
 _STATUS_BYTES_MAX = 1 << 20
 
 
@@ -61,6 +63,29 @@ def incident_ids(context: typer.Context, incomplete: str) -> list[str]:
     for path in _files(context, "status", "*.yaml"):
         found |= set(_ID.findall(_text(path)))
     return sorted(filter(_WORD.fullmatch, found), key=_number, reverse=True)[:OFFERED_MAX]
+
+
+def runbook_ids(context: typer.Context, incomplete: str) -> list[str]:
+    """Runbooks: the built-in ones, and those of the directories that are named or set."""
+    named: Mapping[str, object] = context.params
+    given = named.get("runbooks") or os.environ.get("PITCREW_RUNBOOKS", "").split(os.pathsep)
+    directories = [_BUILT_IN, *(Path(str(each)) for each in (given if isinstance(given, list | tuple) else ()) if each)]
+    found = {id_ for each in directories for page in _pages(each) for id_ in _RUNBOOK.findall(_text(page))[:1]}
+    return sorted(found)[:OFFERED_MAX]
+
+
+def causes(context: typer.Context, incomplete: str) -> list[str]:
+    """Every cause that a runbook can treat."""
+    from pitcrew.core.diagnosis import Cause
+
+    return [str(cause) for cause in Cause if cause is not Cause.UNKNOWN]
+
+
+def _pages(directory: Path) -> list[Path]:
+    try:
+        return [path for path in directory.glob("*.md") if path.is_file()]
+    except OSError:
+        return []
 
 
 def _number(incident: str) -> tuple[int, str]:

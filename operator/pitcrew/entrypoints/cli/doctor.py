@@ -16,6 +16,7 @@ from pitcrew.adapters.status.text import read_status
 from pitcrew.core.chain import Damage, verify
 from pitcrew.core.errors import PitCrewError
 from pitcrew.core.record import Json
+from pitcrew.core.runbook import Runbook
 from pitcrew.entrypoints.cli.names import manifest_files, service_name
 from pitcrew.entrypoints.cli.output import Output, listing, mapping, say_data, say_table
 from pitcrew.entrypoints.cli.state import audited
@@ -324,6 +325,19 @@ def _runbooks(settings: Settings) -> Iterator[Guard]:
     found = RunbookFiles.load(settings.runbooks).runbooks()
     mine = sum(one.origin != BUILT_IN for one in found)
     yield _armed("runbooks", f"{len(found)} can be used, {mine} of them yours")
+    yield from _search_over(found, settings)
+
+
+def _search_over(found: Sequence[Runbook], settings: Settings) -> Iterator[Guard]:
+    from pitcrew.adapters.search.fts5 import ENGINE, Fts5Search
+
+    try:
+        Fts5Search.over(found).close()
+    except PitCrewError as error:
+        told = _missing if settings.model else _off
+        yield told("runbook search", str(error), "with a model PitCrew does not start so; rules alone need no search")
+    else:
+        yield _armed("runbook search", f"BM25 by {ENGINE}")
 
 
 def _limits(settings: Settings) -> Iterator[Guard]:

@@ -17,6 +17,7 @@ from pitcrew.core.event import (
     NotAsked,
     Reconsidered,
     Reported,
+    Turned,
 )
 from pitcrew.core.prompt import evidence_digest
 from pitcrew.core.report import postmortem
@@ -42,6 +43,7 @@ from pitcrew.core.step import (
     NoteHealed,
     Reconsider,
     Step,
+    TurnAway,
     Undo,
     Verify,
     Wait,
@@ -79,6 +81,8 @@ async def perform(step: Step, desk: Desk) -> Event | None:
             return await hear_decision(desk, attempt)
         case AskPermit(attempt=attempt):
             return await ask_permit(desk, attempt)
+        case TurnAway(reason=reason):
+            return Turned(reason=reason)
         case CheckLive(attempt=attempt):
             return await check_live(desk, attempt)
         case Act(attempt=attempt, permit=permit):

@@ -30,6 +30,9 @@ CONTAINERS_MAX = 512
 DEATHS_WINDOW = timedelta(minutes=10)
 _SAME_DEATH = timedelta(seconds=5)
 """How far the instants of a `die` event and of `State.FinishedAt` may lie apart; both are taken by the engine."""
+_SAME_KILL = timedelta(seconds=2)
+"""How far an `oom` event and the `die` it leads to may lie apart; the kernel ends a process at once, and the two reach
+the engine on different ways."""
 _ENDING_SIGNALS = frozenset({"2", "3", "9", "15"})
 
 _KINDS = {
@@ -203,6 +206,25 @@ def ending_at(events: Iterable[EngineEvent], finished_at: datetime | None) -> En
     return found
 
 
+def for_memory(events: Iterable[EngineEvent], finished_at: datetime | None) -> bool | None:
+    """Whether memory was short when the run ended that ended at `finished_at`; None when its end is not remembered."""
+    for run in reversed(_runs(events)):
+        for event in reversed(run):
+            if event.action == "die" and finished_at is not None and abs(event.at - finished_at) <= _SAME_DEATH:
+                return any(each.action == "oom" and abs(each.at - event.at) <= _SAME_KILL for each in run)
+    return None
+
+
+def _runs(events: Iterable[EngineEvent]) -> list[list[EngineEvent]]:
+    """The events by the run they belong to, each run beginning with its start."""
+    runs: list[list[EngineEvent]] = [[]]
+    for event in events:
+        if event.action == "start":
+            runs.append([])
+        runs[-1].append(event)
+    return runs
+
+
 def own_deaths(events: Iterable[EngineEvent], now: datetime) -> int:
     """How often a container died by itself, nobody having asked, in the last ten minutes before `now`."""
     asked, deaths = False, 0
@@ -217,3 +239,14 @@ def own_deaths(events: Iterable[EngineEvent], now: datetime) -> int:
             case _:
                 pass
     return deaths
+
+
+def ooms(events: Iterable[EngineEvent], now: datetime) -> int:
+    """How often the kernel ended a process of the present run for memory, in the last ten minutes before `now`.
+
+    The last moment is left out: a main process that went that way is seen ended after it, and is no child.
+    """
+    run = _runs(events)[-1]
+    if any(event.action == "die" for event in run):
+        return 0
+    return sum(event.action == "oom" and _SAME_KILL <= now - event.at <= DEATHS_WINDOW for event in run)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from pitcrew.adapters.runtime.docker.events import EngineEvent, ending_at, own_deaths
+from pitcrew.adapters.runtime.docker.events import EngineEvent, ending_at, for_memory, ooms, own_deaths
 from pitcrew.adapters.runtime.docker.frames import parse_instant
 from pitcrew.adapters.runtime.docker.text import printable
 from pitcrew.core.observation import EngineHealth, FileFact, NetworkFact, RuntimeFacts, RuntimeState, StoppedBy
@@ -114,11 +114,12 @@ def facts_of(
         finished_at=seen.finished_at,
         exit_code=None if seen.state in (RuntimeState.RUNNING, RuntimeState.PAUSED) else seen.exit_code,
         error=printable(seen.text("State", "Error"), chars_max=ERROR_CHARS_MAX),
-        oom_killed=seen.part("State").get("OOMKilled") is True,
+        oom_killed=ended_for_memory(seen, remembered),
         stopped_by=stopped_by(seen, remembered),
         ever_started=started is not None,
         restarts_by_itself=not ended and policy_restarts(seen),
         deaths=own_deaths(remembered, now),
+        ooms=ooms(remembered, now) if seen.state is RuntimeState.RUNNING else 0,
         suspended=suspended,
         engine_health=_health(seen),
         address=_address(seen) if is_here else None,
@@ -161,6 +162,16 @@ def stopped_by(seen: Inspected, events: Iterable[EngineEvent]) -> StoppedBy:
     if ending is not None:
         return StoppedBy.PERSON if ending.asked else StoppedBy.ITSELF
     return StoppedBy.PERSON if policy_restarts(seen) and not seen.text("State", "Error") else StoppedBy.UNKNOWN
+
+
+def ended_for_memory(seen: Inspected, events: Iterable[EngineEvent]) -> bool:
+    """Whether the kernel ended the last run that ended for memory.
+
+    The engine's own word is set by an `oom` anywhere in a run, in a child as well, and shows when that run ends however
+    it ends; where the death is remembered, its events say whether memory was short at that moment.
+    """
+    told = for_memory(events, seen.finished_at)
+    return told if told is not None else seen.part("State").get("OOMKilled") is True
 
 
 def _health(seen: Inspected) -> EngineHealth | None:
