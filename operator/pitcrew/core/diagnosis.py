@@ -64,6 +64,9 @@ class DiagnosisRule:
     summary: str
 
 
+COMMAND_FAILED_EXIT_CODES = (126, 127)
+"""What a POSIX shell gives for a command that may not be run or is not there (XCU 2.8.2), and engines after it."""
+
 _RUNNING = fact("state", "Running")
 RULES: tuple[DiagnosisRule, ...] = (
     DiagnosisRule(
@@ -85,7 +88,7 @@ RULES: tuple[DiagnosisRule, ...] = (
     ),
     DiagnosisRule(
         cause=Cause.HANG,
-        signals=(_RUNNING, fact("probe.failing", "Timeout")),
+        signals=(_RUNNING, fact("probe.failing", "Timeout"), fact("check.contradicted", absent=True)),
         confidence=85,
         summary="it runs and does not answer in time",
     ),
@@ -103,9 +106,21 @@ RULES: tuple[DiagnosisRule, ...] = (
     ),
     DiagnosisRule(
         cause=Cause.BAD_CONFIG,
-        signals=(fact("deviation", "NotRunning"), fact("died.young"), fact("env.blamed")),
+        signals=(fact("deviation", "NotRunning"), fact("died.starting"), fact("env.blamed")),
         confidence=97,
-        summary="it died right after its start, and its log names an environment variable",
+        summary="it died at its start, and its log names an environment variable",
+    ),
+    DiagnosisRule(
+        cause=Cause.BAD_CONFIG,
+        signals=(fact("deviation", "RestartLoop"), fact("config.blamed")),
+        confidence=97,
+        summary="it dies again and again, and its log says that its configuration is wrong",
+    ),
+    DiagnosisRule(
+        cause=Cause.BAD_CONFIG,
+        signals=(fact("deviation", "NotRunning"), fact("died.starting"), fact("config.blamed")),
+        confidence=97,
+        summary="it died at its start, and its log says that its configuration is wrong",
     ),
     DiagnosisRule(
         cause=Cause.OUT_OF_MEMORY,
@@ -130,6 +145,22 @@ RULES: tuple[DiagnosisRule, ...] = (
         signals=(fact("deviation", "NotRunning"), fact("start.error")),
         confidence=96,
         summary="the runtime could not start it",
+    ),
+    DiagnosisRule(
+        cause=Cause.START_FAILED,
+        signals=(
+            fact("deviation", "NotRunning", "RestartLoop"),
+            fact("died.starting"),
+            fact("exit.code", *COMMAND_FAILED_EXIT_CODES),
+        ),
+        confidence=98,
+        summary="its command cannot be run: shells and engines end with this exit code for that",
+    ),
+    DiagnosisRule(
+        cause=Cause.START_FAILED,
+        signals=(fact("deviation", "NotRunning", "RestartLoop"), fact("died.starting"), fact("port.taken")),
+        confidence=98,
+        summary="it died at its start, and its log says that somebody else has its port",
     ),
     DiagnosisRule(
         cause=Cause.NOT_STARTED,
@@ -180,6 +211,12 @@ RULES: tuple[DiagnosisRule, ...] = (
         summary="a check cannot run, which says nothing about the service",
     ),
     DiagnosisRule(
+        cause=Cause.CHECK_BROKEN,
+        signals=(_RUNNING, fact("check.contradicted")),
+        confidence=70,
+        summary="a check from inside gets no answer while those from outside do",
+    ),
+    DiagnosisRule(
         cause=Cause.FLAPPING,
         signals=(fact("deviation", "Flapping"),),
         confidence=80,
@@ -202,6 +239,12 @@ RULES: tuple[DiagnosisRule, ...] = (
         signals=(_RUNNING, fact("probe.failing", "Refused", "Reset", "Malformed")),
         confidence=50,
         summary="it runs and nothing answers where the probe asks",
+    ),
+    DiagnosisRule(
+        cause=Cause.NOT_ANSWERING,
+        signals=(_RUNNING, fact("probe.failing", "Refused"), fact("listens.elsewhere")),
+        confidence=90,
+        summary="it listens where no probe asks: on loopback, or on another port",
     ),
     DiagnosisRule(
         cause=Cause.SERVICE_ERRORS,

@@ -48,7 +48,7 @@ SPRING = App(
     path="/actuator/health",
     image="shop/payments:1.14.2",
     env=("PATH", "JAVA_OPTS", "SPRING_DATASOURCE_URL", "SPRING_PROFILES_ACTIVE", "PAYMENT_PROVIDER_URL"),
-    begins="Tomcat started on port(s): 8080 (http) with context path ''",
+    begins="Started Application in 9.3 seconds (process running for 9.9)",
     chatter=("payment {n} captured", "Completed 200 OK in {n} ms", "HikariPool-1 - Pool stats (total=10, idle=8)"),
     grumbles=(
         "spring.jpa.open-in-view is enabled by default",

@@ -483,7 +483,7 @@ DIED: Sequence[Json] = (
         "engine-brings-it-back",
         18,
         apps.CHI,
-        exited(137, ago_s=1, restartsByItself=True),
+        exited(137, ago_s=1),
         label("Unknown", harmful=("restart", "start"), why="its engine is about to bring it back"),
         events=[event(1, "Died", exitCode=137)],
     ),

@@ -94,7 +94,7 @@ STOPPED: Sequence[Json] = (
         RESPECT,
         events=[event(91, "Killed", "15"), event(90, "Died", exitCode=143), event(90, "Stopped")],
     ),
-    incident("stopped-always", 17, apps.CHI, exited(0, by="Person", restartsByItself=True), RESPECT),
+    incident("stopped-always", 17, apps.CHI, exited(0, by="Person"), RESPECT),
     incident(
         "stopped-ignored-the-signal",
         17,

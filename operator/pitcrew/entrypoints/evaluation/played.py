@@ -6,7 +6,7 @@ into the memory of the watch, and must come out of it as the deviations that wer
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pitcrew.core.deviation import FLAP_CHANGES, Deviation, DeviationKind, Told, Track, Watch
 from pitcrew.core.errors import InvalidInput, Refused, Unavailable
@@ -15,6 +15,7 @@ from pitcrew.core.observation import (
     Absent,
     Blind,
     EngineHealth,
+    EventKind,
     FileFact,
     LogLine,
     NetworkFact,
@@ -24,6 +25,7 @@ from pitcrew.core.observation import (
     ProbeResult,
     RuntimeEvent,
     RuntimeFacts,
+    RuntimeState,
     Sight,
 )
 from pitcrew.core.order import Standing
@@ -39,6 +41,10 @@ from pitcrew.settings import Settings
 TARGET_ID = "0" * 64
 INSTANCE = "recorded"
 FAILING_FOR_S = 60
+SAME_DEATH = timedelta(seconds=2)
+"""How far apart a runtime's word, a death and a kill for memory may lie that are one end."""
+OOMS_WINDOW = timedelta(minutes=10)
+"""What a runtime remembers of kills for memory."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,11 +197,12 @@ def _facts(case: Case, facts: RecordedFacts) -> RuntimeFacts:
         finished_at=facts.finished_at,
         exit_code=facts.exit_code,
         error=facts.error,
-        oom_killed=facts.oom_killed,
+        oom_killed=_ended_for_memory(case, facts),
         stopped_by=facts.stopped_by,
         ever_started=facts.ever_started,
         restarts_by_itself=facts.restarts_by_itself,
         deaths=facts.deaths,
+        ooms=_ooms(case, facts),
         suspended=facts.suspended,
         engine_health=_own_health(facts),
         image=facts.image,
@@ -206,6 +213,25 @@ def _facts(case: Case, facts: RecordedFacts) -> RuntimeFacts:
             NetworkFact(name=network.name, attached=network.attached, named=network.named) for network in facts.desired
         ),
     )
+
+
+def _ended_for_memory(case: Case, facts: RecordedFacts) -> bool:
+    """As a runtime tells it: by the events beside the death where it remembers them, else by its own word."""
+    at = facts.finished_at
+    deaths = [one.at for one in case.events if at and one.kind is EventKind.DIED and abs(one.at - at) <= SAME_DEATH]
+    return any(abs(one - death) <= SAME_DEATH for one in _ooms_at(case) for death in deaths) or (
+        facts.oom_killed and not (deaths and _ooms_at(case))
+    )
+
+
+def _ooms(case: Case, facts: RecordedFacts) -> int:
+    """How often the kernel ended a process of the present run in ten minutes, while its main process ran on."""
+    since = max(case.at - OOMS_WINDOW, facts.started_at or case.at)
+    return sum(since <= at for at in _ooms_at(case)) if facts.state is RuntimeState.RUNNING else 0
+
+
+def _ooms_at(case: Case) -> list[datetime]:
+    return [one.at for one in case.events if one.kind is EventKind.OUT_OF_MEMORY]
 
 
 def _own_health(facts: RecordedFacts) -> EngineHealth | None:

@@ -22,7 +22,8 @@ async def gather_evidence(desk: Desk) -> Event | None:
     logs, no_logs = await _logs(desk, seen)
     processes, no_processes = await _processes(desk, seen)
     missing = (*no_logs, *no_processes)
-    evidence = gather(seen, desk.found(), logs, runtime.events(desk.service), missing, processes)
+    events, asked = runtime.events(desk.service), desk.service.probes
+    evidence = gather(seen, desk.found(), logs, events, missing, processes, asked=asked)
     return EvidenceGathered(evidence=evidence, deviations=desk.found())
 
 
