@@ -122,10 +122,12 @@ class Actuator(Protocol):
         """Check the precondition at the live target and keep durably what the undo needs. Changes nothing.
 
         `target_id` must still be the live target's. A `removeFile` keeps bytes, owner and mode under the state
-        directory with mode 0600; a `restoreFile` finds them there by target and path.
+        directory with mode 0600; a `restoreFile` finds them there by target and path. A `runCommand` is made known,
+        unbegun, so that its notes name the one run of it that can come.
 
         Raises:
-            Refused: the precondition does not hold (with the reason), or the path is not declared.
+            Refused: the precondition does not hold (with the reason), or the path is not declared,
+                or the command is not declared like this.
             TargetAbsent, TargetAmbiguous, Unavailable: it could not be checked.
         """
 
@@ -133,17 +135,20 @@ class Actuator(Protocol):
         """Carry out a prepared action, once.
 
         Raises:
-            EffectFailed: the target was asked and answered that it did not.
+            EffectFailed: the target was asked and answered that it did not; of a command, that it ended with another
+                code than 0 or was ended at its timeout, with the beginning of what it said, bounded and redacted.
             OutcomeUnknown: the answer was lost or late; `seen` must tell.
             Unavailable: it was certainly not asked.
             Refused: it was not asked, because what `prepare` found is not so any more.
         """
 
     async def seen(self, service: HealthyService, action: Action, trace: Trace) -> Seen:
-        """Read off the target whether the effect with this trace happened. Changes nothing.
+        """Read off the target whether the effect with this trace happened. Changes nothing, but that a command past its
+        timeout is ended.
 
         Waits, bounded, until an operation that may still be under way has ended one way or the other. `NotDone` is
-        only said when it can no longer happen by itself; when in doubt, `Unknown`.
+        only said when it can no longer happen by itself; when in doubt, `Unknown`. A command that ended was done,
+        whatever its exit code.
         """
 
     async def close(self) -> None:

@@ -63,6 +63,8 @@ class Settings(BaseModel):
     """Seconds that planning waits for the model; people wait for the service meanwhile, and rules know most faults."""
     model_deadline_s: Annotated[float, Field(ge=0.1, le=600)] = 60.0
     """Seconds until the model's endpoint counts as unanswering; small models on a CPU need most of a minute."""
+    model_evidence_tokens_max: Annotated[int, Field(ge=200, le=100_000)] = 1_500
+    """Tokens of evidence in one question, estimated from above; small models have windows of 4,096 for everything."""
     model_answer_tokens_max: Annotated[int, Field(ge=64, le=32_768)] = 600
     """Tokens of one answer; the object asked for has about 150. Models that think aloud need some thousands."""
     model_tokens_per_incident_max: Annotated[int, Field(ge=0, le=10_000_000)] = 30_000

@@ -15,6 +15,7 @@ from pitcrew.core.action import Action, RemoveFile, Restart, RestoreFile, Seen, 
 from pitcrew.core.errors import EffectFailed, OutcomeUnknown, Refused, Unavailable
 from pitcrew.core.observation import FileFact, RuntimeFacts, RuntimeState, StoppedBy
 from pitcrew.core.resource import HealthyService
+from tests.adapters.killed import killed_at
 from tests.ports.process_world import ProcessWorld, now
 
 pytestmark = pytest.mark.anyio
@@ -415,10 +416,7 @@ async def _killed_at(world: ProcessWorld, action: Action, point: int, *, supervi
         if not supervised:
             os.kill(world.shim_pid(service), signal.SIGKILL)
     starts, trace = world.starts(service), await prepared(world, service, action)
-    pid = os.fork()
-    if pid == 0:
-        _apply_and_die(world, service, action, trace, point)
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    was_killed = killed_at(world, service, action, trace, point)
     verdict = await world.reopened().seen(service, action, trace)
     await world.until(lambda: world.has_noted(world.home(service)))
     assert world.starts(service) - starts == (verdict is Seen.DONE)
@@ -427,23 +425,4 @@ async def _killed_at(world: ProcessWorld, action: Action, point: int, *, supervi
         assert world.starts(service) == starts + 1
         assert await world.reopened().seen(service, action, trace) is Seen.NOT_DONE
     assert (await facts_of(world, service)).running
-    return None if code == 0 else verdict
-
-
-STEPS = ("open", "os.rename", "os.remove", "os.mkdir", "subprocess.Popen", "fcntl.flock", "os.posix_spawn")
-
-
-def _apply_and_die(world: ProcessWorld, service: HealthyService, action: Action, trace: Trace, point: int) -> None:
-    left = point
-
-    def count(event: str, arguments: tuple[object, ...]) -> None:
-        nonlocal left
-        if event in STEPS and (event != "open" or str(world.state) in str(arguments[0])):
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    asyncio.events._set_running_loop(None)
-    sys.addaudithook(count)
-    asyncio.run(world.reopened().apply(service, action, trace))
-    os._exit(0)
+    return verdict if was_killed else None

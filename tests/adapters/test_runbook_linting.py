@@ -23,7 +23,7 @@ signals:
   - fact: deviation
     equals: [NotRunning, RestartLop]
 not-when:
-  - {{log: errno 28}}
+  - {{log: failed at 10:00:00}}
 remedies:
   - {{action: restart, undo: at-end}}
 ask: look at {{file.present}}

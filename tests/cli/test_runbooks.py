@@ -173,7 +173,9 @@ def test_what_cannot_be_begun_is_3_and_nothing_is_written(tmp_path: Path, id_: s
 def test_ids_and_causes_are_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written(tmp_path / "books", GOOD)
     written(tmp_path / "books", MINE.replace("id: hang", "id: $(reboot)"), "evil.md")
-    assert completed(tmp_path, "pitcrew", "runbooks", "show", "out") == ["out-of-memory", "out-of-memory-again"]
+    assert completed(tmp_path, "pitcrew", "runbooks", "show", "out") == [
+        *("out-of-memory", "out-of-memory-again", "out-of-memory-worker")
+    ]
     named = ("pitcrew", "runbooks", "show", f"--runbooks={tmp_path / 'books'}")
     assert completed(tmp_path, *named, "mi") == ["mine"]
     assert completed(tmp_path, *named, "$") == []

@@ -52,8 +52,14 @@ OWN = ("PATH", "PORT", "DB_URL", "SPRING_DATASOURCE_URL", "ConnectionStrings__Ba
 NAMED: dict[str, tuple[str, tuple[str, ...]]] = {
     "by its name": ("configuration error: DB_URL must be set", ("DB_URL",)),
     "by a language's own error": ("KeyError: 'DB_URL'", ("DB_URL",)),
-    "by the path of its setting": ("Failed to bind properties under 'spring.datasource.url'", ("SPRING_DATASOURCE_URL",)),
-    "by a nested path": ("FormatException: invalid value at 'ConnectionStrings:Basket'", ("ConnectionStrings__Basket",)),
+    "by the path of its setting": (
+        "Failed to bind properties under 'spring.datasource.url'",
+        ("SPRING_DATASOURCE_URL",),
+    ),
+    "by a nested path": (
+        "FormatException: invalid value at 'ConnectionStrings:Basket'",
+        ("ConnectionStrings__Basket",),
+    ),
     "two of them": ("missing: PORT, DB_URL", ("PORT", "DB_URL")),
     "without a complaint": ("DB_URL is taken from the environment", ()),
     "a variable that every process has": ("fatal: no such program in PATH", ()),

@@ -7,9 +7,11 @@ from itertools import product
 import pytest
 
 from pitcrew.adapters.runbooks.files import built_in
-from pitcrew.core.deviation import Deviation, DeviationKind
-from pitcrew.core.diagnosis import RULES
+from pitcrew.core.context import changes, former, probe_history
+from pitcrew.core.deviation import Deviation, DeviationKind, Track, Watch
+from pitcrew.core.diagnosis import RULES, Cause
 from pitcrew.core.evidence import gather
+from pitcrew.core.history import Past
 from pitcrew.core.lint import CARRIED, lint
 from pitcrew.core.observation import (
     Absent,
@@ -27,6 +29,7 @@ from pitcrew.core.observation import (
     RuntimeState,
     StoppedBy,
 )
+from pitcrew.core.resource import Probe
 from pitcrew.core.runbook import Runbook, RunbookHead
 from pitcrew.core.signal import FACTS, Signal, fact
 from tests.core.incidents import BEGIN, facts
@@ -88,12 +91,12 @@ WRONG: dict[str, tuple[dict[str, object], str]] = {
         "signals.0: state is never Dying",
     ),
     "words that are masked in a log": (
-        {"signals": [{"log": "OSError errno 28 at"}]},
-        "signals.0: no log says that, since numbers, times and ids are masked; write 'OSError errno <n> at'",
+        {"signals": [{"log": "OSError at 10:00:00 for a@b.example"}]},
+        "signals.0: no log says that, since times, addresses and ids are masked; write 'OSError at <time> for <email>'",
     ),
     "words wider apart than in a log": (
         {"not-when": [{"log": "disk  full"}]},
-        "not-when.0: no log says that, since numbers, times and ids are masked; write 'disk full'",
+        "not-when.0: no log says that, since times, addresses and ids are masked; write 'disk full'",
     ),
     "two states at once": (
         {"signals": [RUNNING, {"fact": "state", "equals": "Exited"}]},
@@ -236,6 +239,11 @@ def _sights() -> list[RuntimeFacts | Absent | Blind]:
     return [*plain, *(replace(one, **every) for one in plain), Absent(detail="x"), Blind(reason="away", detail="x")]  # type: ignore[arg-type]
 
 
+HTTP = Probe.model_validate({"httpGet": {"port": 80}})
+SWUNG = Track(failures=3, failed_since=BEGIN, changed_at=(BEGIN, BEGIN, BEGIN))
+PAST = [Past(incident="a-1", opened_at=BEGIN, cause=cause, effects=1, recovered=True, outcome="") for cause in Cause]
+
+
 def test_whatever_is_gathered_is_among_the_values_that_lint_knows() -> None:
     probes = [
         ProbeResult(probe="p", at=BEGIN, outcome=outcome, reason=reason)
@@ -246,13 +254,21 @@ def test_whatever_is_gathered_is_among_the_values_that_lint_knows() -> None:
         )
         for reason in reasons
     ]
+    probes.append(ProbeResult(probe="http", at=BEGIN, outcome=Outcome.SUCCESS, reason=ProbeReason.OK))
     found = [Deviation(kind=kind, probe="p") for kind in DeviationKind]
     events = [RuntimeEvent(at=BEGIN, kind=kind) for kind in EventKind]
-    logs = [LogLine(at=None, stream="stdout", text="ERROR DB_URL is wrong")]
+    said = ("ERROR DB_URL is wrong", "invalid configuration", "address already in use", "listening on :99")
+    logs = [LogLine(at=None, stream="stdout", text=text) for text in said]
+    asked = (("p", Probe.model_validate({"exec": {"command": ["check"]}})), ("http", HTTP))
     carried = set()
+    other = facts(image="other", env_names=("OTHER",), networks=("other",), target_id="other")
+    healthy = Observation(service=facts().name, at=BEGIN, sight=other)  # type: ignore[arg-type]
     for sight in _sights():
         seen = Observation(service=facts().name, at=BEGIN, sight=sight, probes=tuple(probes))  # type: ignore[arg-type]
-        items = gather(seen, found, logs, events, ("logs: away",), ("1 sleep",))
+        failed = replace(SWUNG, last=probes[1])
+        watch = Watch(tracks={"p": failed, "q": replace(failed, good_at=BEGIN)}, seen=seen)
+        told = {"history": probe_history(watch, BEGIN), "changes": changes(seen, healthy), "former": former(PAST)}
+        items = gather(seen, found, logs, events, ("logs: away",), ("1 sleep",), asked=asked, **told)
         carried |= {item.key for item in items}
         assert [item for item in items if item.key != "log" and not CARRIED[item.key].can_be(item.value)] == []
         keys = [item.key for item in items]

@@ -14,6 +14,7 @@ from pitcrew.core.action import (
     RemoveFile,
     Restart,
     RestoreFile,
+    RunCommand,
     Start,
     describe,
     from_data,
@@ -28,7 +29,7 @@ from pitcrew.core.errors import InvalidInput
 from pitcrew.core.evidence import Evidence, gather
 from pitcrew.core.observation import Absent, Blind, FileFact, ProbeReason, RuntimeState, Sight, StoppedBy
 from pitcrew.core.proposal import NoRemedy, Plan, Proposal, propose
-from pitcrew.core.resource import HealthyService
+from pitcrew.core.resource import Actions, HealthyService
 from pitcrew.core.runbook import Match, retrieve
 from tests.core.scene import ALL_ACTIONS, BAD, FLAG, answer, declared, facts, seen
 
@@ -93,7 +94,7 @@ FIRST: dict[str, tuple[Proposal | NoRemedy, Action | None, str]] = {
 def test_the_first_remedy_that_fits_is_proposed(found: Proposal | NoRemedy, action: Action | None, says: str) -> None:
     if isinstance(found, Proposal):
         assert found.action == action
-        assert found.undo == undo_of(found.action)
+        assert found.undo == undo_of(found.action, Actions())
     else:
         assert action is None
         assert says in "; ".join(found.reasons)
@@ -156,12 +157,14 @@ def test_without_a_runbook_a_person_is_asked() -> None:
 
 # Actions
 
-CATALOGUE: tuple[Action, ...] = (Start(), RESTART, REMOVE, RestoreFile(path=FLAG))
+FLUSH = RunCommand(command="flush-cache", argv=("/app/bin/flush", "--all"), timeout_s=30)
+CATALOGUE: tuple[Action, ...] = (Start(), RESTART, REMOVE, RestoreFile(path=FLAG), FLUSH)
 FREE: dict[str, set[RuntimeState]] = {
     "start": {S.EXITED, S.CREATED, S.DEAD},
     "restart": {S.RUNNING, S.EXITED},
     "removeFile": {S.RUNNING},
     "restoreFile": {S.RUNNING},
+    "runCommand": {S.RUNNING},
 }
 
 
@@ -177,7 +180,7 @@ def test_an_action_is_kept_from_a_target_it_does_not_fit(action: Action, state: 
 def test_an_action_reads_back_as_it_was_written(action: Action) -> None:
     assert from_data(to_data(action)) == action
     assert describe(action)
-    undo = undo_of(action)
+    undo = undo_of(action, Actions())
     assert isinstance(undo, Irreversible | RestoreFile)
 
 
@@ -190,6 +193,8 @@ def test_an_action_reads_back_as_it_was_written(action: Action) -> None:
         {"name": "restart"},
         {"name": "restart", "grace_s": "10"},
         {"name": "removeFile", "path": FLAG, "recursive": True},
+        {"name": "runCommand", "command": "flush-cache"},
+        {"name": "runCommand", "command": "flush-cache", "argv": "true", "timeout_s": 30},
     ],
     ids=str,
 )
@@ -199,7 +204,7 @@ def test_what_is_not_in_the_catalogue_exactly_is_refused(data: dict[str, object]
 
 
 def test_only_what_loses_nothing_is_not_destructive() -> None:
-    assert [action.name for action in CATALOGUE if is_destructive(action)] == ["restart", "removeFile"]
+    assert [action.name for action in CATALOGUE if is_destructive(action)] == ["restart", "removeFile", "runCommand"]
 
 
 # Plans
@@ -220,7 +225,15 @@ PLAN = Plan(
     policy_digest="cd" * 32,
 )
 ACTIONS = st.one_of(
-    st.just(Start()), st.builds(Restart, grace_s=st.integers(0, 300)), st.builds(RemoveFile, path=st.text(max_size=9))
+    st.just(Start()),
+    st.builds(Restart, grace_s=st.integers(0, 300)),
+    st.builds(RemoveFile, path=st.text(max_size=9)),
+    st.builds(
+        RunCommand,
+        command=st.sampled_from(["a", "b"]),
+        argv=st.lists(st.text(st.characters(codec="utf-8"), max_size=3), max_size=3).map(tuple),
+        timeout_s=st.integers(1, 3),
+    ),
 )
 WORDS = st.text(st.characters(codec="utf-8"), max_size=20)
 VALUES: dict[str, st.SearchStrategy[object]] = {

@@ -7,16 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pitcrew.core.action import Action, RemoveFile, Restart, Start, undo_of
+from pitcrew.core.action import Action, RemoveFile, Restart, RunCommand, Start, undo_of
 from pitcrew.core.diagnosis import Cause, Diagnoser, Diagnosis
 from pitcrew.core.history import History, Past, summarise
 from pitcrew.core.opinion import Weighed
 from pitcrew.core.proposal import Proposal
-from pitcrew.core.resource import Level
+from pitcrew.core.resource import Actions, Level
 from pitcrew.core.risk import LEVELS, Risk, assess, doubt_of
 from tests.core.scene import BAD, FLAG, GOOD, answer, at, declared, seen
 
 REMOVE, RESTART = RemoveFile(path=FLAG), Restart(grace_s=10)
+COMMANDS = [{"name": "flush", "argv": ["true"], "undo": "refill"}, {"name": "refill", "argv": ["true"]}]
+DECLARED = Actions.model_validate({"runCommand": {"commands": COMMANDS}})
+FLUSH = RunCommand(command="flush", argv=("true",), timeout_s=30)
+REFILL = RunCommand(command="refill", argv=("true",), timeout_s=30)
 
 
 def risk(
@@ -31,7 +35,13 @@ def risk(
     agrees: bool | None = None,
 ) -> Risk:
     proposal = Proposal(
-        action=action, undo=undo_of(action), runbook="r", cause=Cause.HANG, evidence=(), undo_at_end=False, why=""
+        action=action,
+        undo=undo_of(action, DECLARED),
+        runbook="r",
+        cause=Cause.HANG,
+        evidence=(),
+        undo_at_end=False,
+        why="",
     )
     diagnosis = Diagnosis(cause=Cause.HANG, confidence=confidence, evidence=(), by=Diagnoser.RULES, summary="")
     look = seen(answer(BAD), *(answer(GOOD, probe=f"p{n}") for n in range(good)))
@@ -69,6 +79,12 @@ LEVEL_OF: dict[str, tuple[Risk, set[Level]]] = {
     "a hang of a High service": (risk(RESTART, 85, criticality=Level.HIGH), {Level.MEDIUM, Level.HIGH}),
     "a hang of a Critical service": (risk(RESTART, 85, criticality=Level.CRITICAL), {Level.CRITICAL}),
     "a hang while half of it works": (risk(RESTART, 85, good=1), {Level.MEDIUM}),
+    "a command without any doubt that can be taken back": (
+        risk(FLUSH, 100, criticality=Level.LOW, agrees=True),
+        {Level.MEDIUM},
+    ),
+    "a command that cannot be taken back": (risk(REFILL, 85), {Level.MEDIUM}),
+    "a command for errors nobody understands": (risk(REFILL, 30), {Level.HIGH}),
     "a hang again and again": (risk(RESTART, 85, same_cause=3), {Level.MEDIUM}),
 }
 
@@ -78,7 +94,7 @@ def test_the_level_is_what_a_careful_person_would_say(found: Risk, levels: set[L
     assert found.level in levels, found
 
 
-ACTIONS = st.sampled_from((Start(), REMOVE, RESTART))
+ACTIONS = st.sampled_from((Start(), REMOVE, RESTART, FLUSH, REFILL))
 INPUTS = st.fixed_dictionaries(
     {
         "criticality": st.sampled_from(Level),
@@ -128,7 +144,13 @@ def test_a_person_decides_where_opinions_differ_on_what_is_risky(
     action: Action, by: Diagnoser, level: Level, agrees: bool | None, doubt: str
 ) -> None:
     proposal = Proposal(
-        action=action, undo=undo_of(action), runbook="r", cause=Cause.HANG, evidence=(), undo_at_end=False, why=""
+        action=action,
+        undo=undo_of(action, DECLARED),
+        runbook="r",
+        cause=Cause.HANG,
+        evidence=(),
+        undo_at_end=False,
+        why="",
     )
     diagnosis = Diagnosis(cause=Cause.HANG, confidence=50, evidence=(), by=by, summary="")
     found = doubt_of(proposal, diagnosis, Risk(score=0, level=level, factors=()), Weighed(agrees=agrees, reason="x"))

@@ -68,6 +68,7 @@ class Job(BaseModel):
     name: str
     state: Path
     manifests: Path
+    runbooks: Path
     locks: Path
     notes: Path
     log: Path
@@ -111,6 +112,7 @@ def live(job: Job) -> int:
     settings = Settings(
         state=job.state,
         manifests=(job.manifests,),
+        runbooks=(job.runbooks,),
         lock_dir=job.locks,
         look_interval_s=0.5,
         heartbeat_s=1,

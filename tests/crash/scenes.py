@@ -45,13 +45,15 @@ ANSWER_S = 10.0
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Story:
     """One fault: whether the workload runs, has its flag, is ill for a reason that no remedy reaches, or is tired (ill
-    until it is restarted), and whether its policy asks a person, who approves as soon as there is a question."""
+    until it is restarted), whether a declared command is what takes the flag away, and whether its policy asks a
+    person, who approves as soon as there is a question."""
 
     name: str
     running: bool = True
     flagged: bool = False
     sick: bool = False
     tired: bool = False
+    commanded: bool = False
     asks: bool = False
 
     def __str__(self) -> str:
@@ -64,7 +66,23 @@ UNDOING = Story(name="undoing", flagged=True, sick=True)
 RESTARTING = Story(name="restarting", tired=True)
 APPROVING = Story(name="approving", flagged=True, asks=True)
 SECOND = Story(name="second remedy", flagged=True, tired=True)
-STORIES = (STARTING, HEALING, UNDOING, RESTARTING, SECOND, APPROVING)
+COMMANDING = Story(name="commanding", flagged=True, commanded=True)
+STORIES = (STARTING, HEALING, UNDOING, RESTARTING, SECOND, APPROVING, COMMANDING)
+
+BOOK = """---
+id: cure
+title: A file makes it ill, and its owner declared what takes it away
+cause: ServiceErrors
+signals:
+  - {fact: state, equals: Running}
+  - {fact: probe.failing, equals: Status}
+  - {fact: probe.failing}
+remedies:
+  - {action: runCommand, command: cure}
+ask: find out what makes it ill
+verify: the failing probe stays good over the verification window
+---
+"""
 
 
 class Approver(threading.Thread):
@@ -102,14 +120,17 @@ class Scene(abc.ABC):
         self.root = Path(tempfile.mkdtemp(prefix="crash-"))
         self.state = self.root / "state"
         self.said = self.root / "said"
-        for path in (self.state, self.root / "manifests"):
+        for path in (self.state, self.root / "manifests", self.root / "books"):
             path.mkdir(mode=0o700)
+        (self.root / "books" / "cure.md").write_text(BOOK)
         self._approver = Approver(self.state) if story.asks else None
 
     def declare(self, target: Mapping[str, object], port: int, flag: str) -> None:
         """Write the manifest; JSON is YAML."""
         probe = {"httpGet": {"path": "/health", "port": port}, "periodSeconds": 1, "timeoutSeconds": 10}
         actions: dict[str, object] = {"start": {}, "removeFile": {"paths": [flag]}}
+        if self.story.commanded:
+            actions = {"start": {}, "runCommand": {"commands": [{"name": "cure", "argv": ["rm", "--", flag]}]}}
         if self.story.tired:
             actions["restart"] = {"gracePeriodSeconds": 1}
         manifest = {
@@ -120,7 +141,7 @@ class Scene(abc.ABC):
                 "target": target,
                 "probes": [{**probe, "failureThreshold": 1}],
                 "remediation": {"actions": actions, "verifyFor": "1s"},
-                "policy": {"autoUpTo": "None" if self.story.asks else "High"},
+                "policy": {"autoUpTo": "None" if self.story.asks else "Critical"},
             },
         }
         (self.root / "manifests" / "victim.yaml").write_text(json.dumps(manifest))
@@ -131,6 +152,7 @@ class Scene(abc.ABC):
             name=f"{self.root.name}/{life}",
             state=self.state,
             manifests=self.root / "manifests",
+            runbooks=self.root / "books",
             locks=self.root / "locks",
             notes=self._notes(life),
             log=self.said,

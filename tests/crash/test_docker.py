@@ -14,7 +14,7 @@ import pytest
 from tests.crash.container import ContainerScene
 from tests.crash.nursery import Nursery
 from tests.crash.points import Kill, Point, Position
-from tests.crash.scenes import APPROVING, HEALING, RESTARTING, STARTING, UNDOING, Story
+from tests.crash.scenes import APPROVING, COMMANDING, HEALING, RESTARTING, STARTING, UNDOING, Story
 from tests.crash.suite import Suite, Tally, Told, every_kill
 
 pytestmark = pytest.mark.docker
@@ -29,6 +29,11 @@ SAMPLE = {
         ("effect:removeFile", Position.BEFORE),
         ("effect:removeFile", Position.AFTER),
     ],
+    COMMANDING: [
+        ("journal:Intended", Position.AFTER),
+        ("effect:runCommand", Position.BEFORE),
+        ("effect:runCommand", Position.AFTER),
+    ],
     APPROVING: [("ledger:ApprovalRequest", Position.AFTER), ("ledger:Approval", Position.AFTER)],
     RESTARTING: [("effect:restart", Position.BEFORE), ("effect:restart", Position.AFTER)],
     UNDOING: [("effect:restoreFile", Position.BEFORE), ("effect:restoreFile", Position.AFTER)],
@@ -37,6 +42,7 @@ ENDINGS = {
     STARTING: (200, "Healthy", ("victim-1 Recovered Closed",), (("started", 1),)),
     HEALING: (200, "Healthy", ("victim-1 Recovered Closed",), (("ran a command in it", 1),)),
     APPROVING: (200, "Healthy", ("victim-1 Recovered Closed",), (("ran a command in it", 1),)),
+    COMMANDING: (200, "Healthy", ("victim-1 Recovered Closed",), (("ran a command in it", 1),)),
     RESTARTING: (200, "Healthy", ("victim-1 Recovered Closed",), (("restarted", 1),)),
     UNDOING: (
         500,

@@ -10,7 +10,18 @@ import pytest
 from tests.crash.child import Bug
 from tests.crash.nursery import Nursery
 from tests.crash.points import Kill, Point, Position
-from tests.crash.scenes import APPROVING, HEALING, RESTARTING, SECOND, STARTING, STORIES, UNDOING, ProcessScene, Story
+from tests.crash.scenes import (
+    APPROVING,
+    COMMANDING,
+    HEALING,
+    RESTARTING,
+    SECOND,
+    STARTING,
+    STORIES,
+    UNDOING,
+    ProcessScene,
+    Story,
+)
 from tests.crash.suite import Suite, Tally, Told, every_kill
 
 AT_ONCE = 16
@@ -25,10 +36,12 @@ LAST_EFFECT = {
     UNDOING: "restoreFile",
     SECOND: "restart",
     APPROVING: "removeFile",
+    COMMANDING: "runCommand",
 }
 BEGINS_AT = {
     SECOND: Point(place="journal:Kept", number=1),
     APPROVING: Point(place="ledger:ApprovalRequest", number=1),
+    COMMANDING: Point(place="journal:Intended", number=1),
 }
 """Where a story begins to differ from the others; up to there its points are theirs."""
 ENDINGS = {
@@ -36,6 +49,7 @@ ENDINGS = {
     HEALING: (200, "Healthy", ("victim-1 Recovered Closed",), (("removed broken.flag", 1),)),
     RESTARTING: (200, "Healthy", ("victim-1 Recovered Closed",), (("started", 1),)),
     APPROVING: (200, "Healthy", ("victim-1 Recovered Closed",), (("removed broken.flag", 1),)),
+    COMMANDING: (200, "Healthy", ("victim-1 Recovered Closed",), (("removed broken.flag", 1),)),
     SECOND: (200, "Healthy", ("victim-1 Recovered Closed",), (("removed broken.flag", 1), ("started", 1))),
     UNDOING: (
         500,

@@ -127,6 +127,8 @@ class FakeEngine:
         self.after_effect: Callable[[FakeTarget, Action], None] | None = None
         self.command: Command = _succeeds
         self.kept: dict[tuple[str, str], FakeFile] = {}
+        self.begun: set[str] = set()
+        """Operations of commands that were begun."""
         self._made = 0
         self._listeners: list[Callable[[str], None]] = []
 

@@ -12,10 +12,13 @@ from pitcrew.core.action import (
     RemoveFile,
     Restart,
     RestoreFile,
+    RunCommand,
     Seen,
     Start,
     Trace,
     Unpause,
+    declared_command,
+    failure_of,
     obstacle,
 )
 from pitcrew.core.errors import (
@@ -39,7 +42,7 @@ from pitcrew.core.observation import (
     RuntimeState,
     Sight,
 )
-from pitcrew.core.resource import DesiredNetwork, HealthyService, ServiceKey
+from pitcrew.core.resource import Actions, DesiredNetwork, HealthyService, ServiceKey
 from pitcrew.ports import ExecAnswer
 from tests.fakes.engine import FILE_BYTES_MAX, FakeEngine, FakeTarget, Mishap, declared_paths, name_of
 
@@ -155,6 +158,10 @@ class FakeRuntime:
             self._woken.set()
 
 
+def _actions(service: HealthyService) -> Actions:
+    return service.spec.remediation.actions
+
+
 def _network_fact(target: FakeTarget, desired: DesiredNetwork) -> NetworkFact:
     aliases = target.attached.get(desired.name)
     named = aliases is not None and set(aliases) >= set(desired.aliases)
@@ -178,6 +185,8 @@ class FakeActuator:
     async def prepare(self, service: HealthyService, action: Action, *, target_id: str, op: str) -> Trace:
         if isinstance(action, RemoveFile | RestoreFile) and action.path not in declared_paths(service):
             raise Refused(f"{action.path!r} is not declared")
+        if isinstance(action, RunCommand) and declared_command(_actions(service), action.command) != action:
+            raise Refused(f"{action.command} is not declared like this")
         target = self._engine.find(service)
         if target.target_id != target_id:
             raise Refused(f"{service.key}: the target was replaced")
@@ -199,7 +208,7 @@ class FakeActuator:
         if mishap is Mishap.REFUSED_BY_ENGINE:
             raise EffectFailed("fake engine: it did not")
         if mishap not in (Mishap.REQUEST_LOST, Mishap.WITHOUT_EFFECT):
-            self._carry_out(target, action)
+            await self._carry_out(target, action, trace)
         if mishap in (Mishap.ANSWER_LOST, Mishap.REQUEST_LOST):
             raise OutcomeUnknown("fake engine: the answer was lost")
 
@@ -216,6 +225,10 @@ class FakeActuator:
                 is_done = network in target.attached
             case DisconnectNetwork(network=network):
                 is_done = network not in target.attached
+            case RunCommand():
+                if target.instance != trace.instance:
+                    return Seen.UNKNOWN
+                is_done = trace.op in self._engine.begun
             case Restart():
                 is_done = target.instance != trace.instance
             case RemoveFile(path=path):
@@ -255,8 +268,10 @@ class FakeActuator:
             file = target.files.get(action.path)
             if file is None or trace.notes["written"] != str(file.written):
                 raise Refused(f"{action.path!r} has changed since it was kept")
+        if isinstance(action, RunCommand) and target.instance != trace.instance:
+            raise Refused(f"{target.name}: the run it was prepared for has ended")
 
-    def _carry_out(self, target: FakeTarget, action: Action) -> None:
+    async def _carry_out(self, target: FakeTarget, action: Action, trace: Trace) -> None:
         if self._engine.before_effect:
             self._engine.before_effect(target, action)
         match action:
@@ -272,7 +287,15 @@ class FakeActuator:
                 del target.files[path]
             case RestoreFile(path=path):
                 target.files[path] = self._engine.kept[target.target_id, path]
+            case RunCommand():
+                self._engine.begun.add(trace.op)
+                await self._run(target, action)
             case _:
                 assert_never(action)
         if self._engine.after_effect:
             self._engine.after_effect(target, action)
+
+    async def _run(self, target: FakeTarget, action: RunCommand) -> None:
+        answer = await self._engine.command(target, action.argv, action.timeout_s)
+        if failure := failure_of(action, answer.exit_code, answer.output):
+            raise EffectFailed(failure)

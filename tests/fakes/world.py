@@ -6,29 +6,40 @@ import os
 import signal
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from pitcrew.core.observation import RuntimeState, StoppedBy
 from pitcrew.core.resource import HealthyService
 from pitcrew.ports import ExecAnswer
 from tests.fakes.engine import Away, FakeEngine, FakeFile, FakeTarget, Mishap, name_of
 from tests.fakes.runtime import FakeActuator, FakeRuntime
+from tests.ports.world import commands
 
 
 class FakeWorld:
-    """Targets in memory; commands run as processes of this machine."""
+    """Targets in memory; commands run as processes of this machine, and what they write is in `disk`."""
 
     flag = "/srv/broken.flag"
     undeclared = "/srv/data.bin"
     leaves_its_exit_code = True
 
-    def __init__(self) -> None:
+    def __init__(self, disk: Path) -> None:
+        self._disk = disk
         self.engine = FakeEngine(now=lambda: datetime.now(UTC))
         self.engine.command = _runs_here
         self.runtime = FakeRuntime(self.engine)
         self.actuator = FakeActuator(self.engine)
 
+    def beside(self, name: str) -> str:
+        return str(self._disk / name)
+
     def declared(self, name: str) -> HealthyService:
-        actions = {"start": {}, "restart": {"gracePeriodSeconds": 1}, "removeFile": {"paths": [self.flag]}}
+        actions = {
+            "start": {},
+            "restart": {"gracePeriodSeconds": 1},
+            "removeFile": {"paths": [self.flag]},
+            "runCommand": commands(f"{self._disk}/"),
+        }
         return HealthyService.model_validate(
             {
                 "apiVersion": "pitcrew.dev/v1alpha1",
@@ -70,6 +81,8 @@ class FakeWorld:
         self.engine.of(service).files[path] = FakeFile(data=b"", is_link=True)
 
     async def read(self, service: HealthyService, path: str) -> tuple[bytes, int] | None:
+        if (written := Path(path)).is_relative_to(self._disk):
+            return (written.read_bytes(), written.stat().st_mode & 0o7777) if written.exists() else None
         file = self.engine.of(service).files.get(path)
         return (file.data, file.mode) if file else None
 

@@ -59,7 +59,7 @@ def plan_for(
     instance: str = "run-1",
 ) -> Plan:
     action = action or RemoveFile(path=FLAG)
-    undo = undo_of(action)
+    undo = undo_of(action, declared.spec.remediation.actions)
     return Plan(
         service=declared.key,
         incident=incident,

@@ -1,13 +1,16 @@
 """The contract of `Actuator`. A technology subclasses it with a fixture `world`; nothing here knows which one it is."""
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 
 from pitcrew.core.action import Action, RemoveFile, Restart, RestoreFile, Seen, Start, Trace
-from pitcrew.core.errors import OutcomeUnknown, Refused, TargetAbsent, Unavailable
+from pitcrew.core.errors import EffectFailed, OutcomeUnknown, Refused, TargetAbsent, Unavailable
 from pitcrew.core.observation import RuntimeState
 from pitcrew.core.resource import HealthyService
 from tests.ports.runtime_contract import facts_of, patience
-from tests.ports.world import FILE_BYTES_MAX, EngineWorld, World
+from tests.ports.world import FILE_BYTES_MAX, LITERAL, EngineWorld, World, command
 
 RESTART = Restart(grace_s=1)
 
@@ -23,6 +26,12 @@ async def done(world: World, service: HealthyService, action: Action, op: str = 
     trace = await prepared(world, service, action, op)
     await world.actuator.apply(service, action, trace)
     return trace
+
+
+async def noted(world: World, service: HealthyService) -> bytes | None:
+    """What the commands wrote: a line for each time that one of them was run."""
+    found = await world.read(service, world.beside("noted"))
+    return found[0] if found else None
 
 
 class ActuatorContract:
@@ -223,6 +232,100 @@ class ActuatorContract:
         await done(world, service, RESTART)
         assert world.effects() == effects + 1
 
+    async def test_a_command_is_run_once_and_its_undo_takes_it_back(self, world: World) -> None:
+        service = await world.create("alpha")
+        note, forget = command(service, "note"), command(service, "forget")
+        trace = await done(world, service, note)
+        assert await noted(world, service) == b"x\n"
+        assert await world.actuator.seen(service, note, trace) is Seen.DONE
+        assert await world.reopened().seen(service, note, trace) is Seen.DONE
+        actuator = world.reopened()
+        undo = await actuator.prepare(service, forget, target_id=trace.target_id, op="op-2")
+        await actuator.apply(service, forget, undo)
+        assert await noted(world, service) is None
+        assert await actuator.seen(service, forget, undo) is Seen.DONE
+
+    async def test_arguments_reach_the_program_as_they_are_written(self, world: World) -> None:
+        service = await world.create("alpha")
+        await done(world, service, command(service, "literal"))
+        assert await world.read(service, world.beside(LITERAL)) is not None
+        assert await world.read(service, world.beside("injected")) is None
+
+    async def test_a_command_that_fails_says_so_in_bounded_words_without_secrets(self, world: World) -> None:
+        service = await world.create("alpha")
+        fail = command(service, "fail")
+        trace = await prepared(world, service, fail)
+        with pytest.raises(EffectFailed, match="fail ended with 3; it said: ") as failed:
+            await world.actuator.apply(service, fail, trace)
+        assert "hunter2" not in str(failed.value)
+        assert await noted(world, service) == b"x\n"
+        assert await world.actuator.seen(service, fail, trace) is Seen.DONE
+
+    async def test_a_program_that_is_not_there_fails(self, world: World) -> None:
+        service = await world.create("alpha")
+        with pytest.raises(EffectFailed):
+            await done(world, service, command(service, "absent"))
+
+    @pytest.mark.parametrize(("name", "wrote"), [("hang", b"x\n"), ("quiet", None)])
+    async def test_a_command_past_its_timeout_is_ended_and_that_is_told(
+        self, world: World, name: str, wrote: bytes | None
+    ) -> None:
+        service = await world.create("alpha")
+        slow = command(service, name)
+        trace = await prepared(world, service, slow)
+        with patience(), pytest.raises(EffectFailed, match=f"{name} was not done after 1 s and was ended"):
+            await world.actuator.apply(service, slow, trace)
+        assert await noted(world, service) == wrote
+        with patience():
+            assert await world.actuator.seen(service, slow, trace) is Seen.DONE
+
+    async def test_a_command_that_still_runs_is_waited_for(self, world: World) -> None:
+        service = await world.create("alpha")
+        hang = command(service, "hang")
+        trace = await prepared(world, service, hang)
+        under_way = asyncio.ensure_future(world.actuator.apply(service, hang, trace))
+        with patience():
+            while await noted(world, service) is None:
+                await asyncio.sleep(0.02)
+            assert await world.reopened().seen(service, hang, trace) is Seen.DONE
+            with pytest.raises(EffectFailed):
+                await under_way
+        assert await noted(world, service) == b"x\n"
+
+    async def test_a_command_is_refused_unless_it_is_declared_exactly_like_this(self, world: World) -> None:
+        service = await world.create("alpha")
+        note = command(service, "note")
+        for other in (
+            replace(note, argv=(*note.argv, "more")),
+            replace(note, timeout_s=31),
+            replace(note, command="no"),
+        ):
+            with pytest.raises(Refused, match="declared"):
+                await prepared(world, service, other)
+
+    async def test_in_a_target_that_does_not_run_no_command_is_run(self, world: World) -> None:
+        service = await world.create("alpha")
+        await world.kill(service)
+        with pytest.raises(Refused):
+            await prepared(world, service, command(service, "note"))
+
+    async def test_a_command_is_not_run_in_a_later_run_of_the_target(self, world: World) -> None:
+        service = await world.create("alpha")
+        note = command(service, "note")
+        trace = await prepared(world, service, note)
+        await done(world, service, RESTART, "op-2")
+        with pytest.raises(Refused):
+            await world.actuator.apply(service, note, trace)
+        assert await noted(world, service) is None
+
+    async def test_a_command_that_was_never_begun_is_seen_as_not_done(self, world: World) -> None:
+        service = await world.create("alpha")
+        note = command(service, "note")
+        trace = await prepared(world, service, note)
+        with patience():
+            assert await world.reopened().seen(service, note, trace) is Seen.NOT_DONE
+        assert await noted(world, service) is None
+
 
 class EngineActuatorContract:
     """What an actuator behind an engine does beyond that."""
@@ -274,3 +377,28 @@ class EngineActuatorContract:
         world.engine_away()
         with patience():
             assert await world.actuator.seen(service, RESTART, trace) is Seen.UNKNOWN
+
+    async def test_a_lost_answer_to_a_command_is_found_out_by_looking(self, world: EngineWorld) -> None:
+        service = await world.create("alpha")
+        note = command(service, "note")
+        trace = await prepared(world, service, note)
+        world.lose_the_next_answer()
+        with patience(), pytest.raises(OutcomeUnknown):
+            await world.actuator.apply(service, note, trace)
+        with patience():
+            assert await world.actuator.seen(service, note, trace) is Seen.DONE
+        assert await noted(world, service) == b"x\n"
+
+    async def test_a_command_that_an_absent_engine_was_not_asked_for_is_not_done(self, world: EngineWorld) -> None:
+        service = await world.create("alpha")
+        note = command(service, "note")
+        trace = await prepared(world, service, note)
+        world.engine_away()
+        with pytest.raises(Unavailable):
+            await world.actuator.apply(service, note, trace)
+        with patience():
+            assert await world.actuator.seen(service, note, trace) is Seen.UNKNOWN
+        world.engine_back()
+        with patience():
+            assert await world.actuator.seen(service, note, trace) is Seen.NOT_DONE
+        assert await noted(world, service) is None

@@ -20,6 +20,7 @@ from pitcrew.adapters.runtime.docker.engine import Engine
 from pitcrew.adapters.runtime.docker.reading import DockerRuntime
 from pitcrew.core.resource import HealthyService
 from tests.engine_proxy import EngineProxy
+from tests.ports.world import commands
 
 ENGINE_SOCKET = Path("/var/run/docker.sock")
 IMAGES = ("pitcrew/base:latest", "pitcrew/base:exp")
@@ -35,7 +36,12 @@ def now() -> datetime:
 
 def declared(name: str, container: str, flag: str) -> HealthyService:
     """A service of one container."""
-    actions = {"start": {}, "restart": {"gracePeriodSeconds": 1}, "removeFile": {"paths": [flag]}}
+    actions = {
+        "start": {},
+        "restart": {"gracePeriodSeconds": 1},
+        "removeFile": {"paths": [flag]},
+        "runCommand": commands(f"{Path(flag).parent}/"),
+    }
     return HealthyService.model_validate(
         {
             "apiVersion": "pitcrew.dev/v1alpha1",
@@ -71,7 +77,7 @@ class DockerWorld:
         """A new connection to the engine through the proxy."""
         return Engine(self.endpoint, monotonic=time.monotonic, deadline_s=self._deadline_s, breaker_open_s=0.2)
 
-    def _actuator(self) -> DockerActuator:
+    def _actuator(self, *, may_signal_host: bool | None = None) -> DockerActuator:
         actuator = DockerActuator(
             self.engine(),
             state_dir=self.state_dir,
@@ -79,13 +85,17 @@ class DockerWorld:
             kill_allowance_s=3.0,
             settle_s=1.0,
             poll_s=0.02,
+            may_signal_host=may_signal_host,
         )
         self._actuators.append(actuator)
         return actuator
 
-    def reopened(self) -> DockerActuator:
+    def reopened(self, *, may_signal_host: bool | None = None) -> DockerActuator:
         self._actuators[-1].release_locks()
-        return self._actuator()
+        return self._actuator(may_signal_host=may_signal_host)
+
+    def beside(self, name: str) -> str:
+        return f"/srv/{name}"
 
     def declared(self, name: str) -> HealthyService:
         return declared(name, f"{self.prefix}-{name}", self.flag)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pitcrew.adapters.runtime.process import ProcessActuator, ProcessRuntime, shim
 from pitcrew.core.resource import HealthyService
+from tests.ports.world import commands
 from tests.waiting import eventually
 
 WORKLOAD = ["sh", "-c", "echo $$ >> starts; exec tail -q -n +1 -F words"]
@@ -44,6 +45,9 @@ class ProcessWorld:
     def reopened(self) -> ProcessActuator:
         return ProcessActuator(state_dir=self.state, python=sys.executable, environ=os.environ, now=now)
 
+    def beside(self, name: str) -> str:
+        return name
+
     def declared(
         self, name: str, *, command: list[str] = WORKLOAD, env: Mapping[str, str] | None = None
     ) -> HealthyService:
@@ -67,6 +71,7 @@ class ProcessWorld:
                             "start": {},
                             "restart": {"gracePeriodSeconds": 1},
                             "removeFile": {"paths": [self.flag]},
+                            "runCommand": commands(""),
                         }
                     },
                 },

@@ -13,8 +13,8 @@ from tests.ports.runtime_contract import EngineContract, RuntimeContract
 
 class TestFakeRuntime(RuntimeContract, EngineContract):
     @pytest.fixture
-    async def world(self) -> FakeWorld:
-        return FakeWorld()
+    async def world(self, tmp_path: Path) -> FakeWorld:
+        return FakeWorld(tmp_path)
 
 
 @pytest.mark.docker

@@ -4,13 +4,42 @@ A driver acts from outside PitCrew, as a person, the kernel or a deployment woul
 test. Each method returns when what it did can be seen.
 """
 
-from typing import Protocol
+from typing import Any, Protocol
 
+from pitcrew.core.action import RunCommand, declared_command
 from pitcrew.core.resource import HealthyService
 from pitcrew.ports import Actuator, Runtime
 
 FILE_BYTES_MAX = 1 << 20
 """Size of the largest file that `removeFile` takes, the same for every actuator."""
+
+
+LITERAL = "-n; $(touch injected) `id` && *"
+"""An argument that is the name of a file, unless a shell or the program reads more in it."""
+
+
+def commands(there: str) -> dict[str, Any]:
+    """What every service of a world declares for `runCommand`; `there` is the directory of its flag, with a slash."""
+    run: dict[str, dict[str, Any]] = {
+        "note": {"argv": ["sh", "-c", f"echo x >> {there}noted"], "undo": "forget"},
+        "forget": {"argv": ["rm", "--", f"{there}noted"]},
+        "literal": {"argv": ["touch", "--", f"{there}{LITERAL}"]},
+        "fail": {"argv": ["sh", "-c", f"echo x >> {there}noted; echo password=hunter2hunter2 >&2; exit 3"]},
+        "hang": {"argv": ["sh", "-c", f"echo x >> {there}noted; sleep 600"], "timeoutSeconds": 1},
+        "quiet": {
+            "argv": ["sh", "-c", f"exec > /dev/null 2>&1; sleep 600; echo x >> {there}noted"],
+            "timeoutSeconds": 1,
+        },
+        "absent": {"argv": ["there-is-no-such-program"]},
+    }
+    return {"commands": [{"name": name, **how} for name, how in run.items()]}
+
+
+def command(service: HealthyService, name: str) -> RunCommand:
+    """A command as the service declares it."""
+    found = declared_command(service.spec.remediation.actions, name)
+    assert found is not None
+    return found
 
 
 class World(Protocol):
@@ -36,8 +65,12 @@ class World(Protocol):
     def leaves_its_exit_code(self) -> bool:
         """Whether the runtime always knows the exit code of a target that was killed."""
 
+    def beside(self, name: str) -> str:
+        """The path under which a name in the directory that `commands` write to is read."""
+
     def declared(self, name: str) -> HealthyService:
-        """A declared service named `name` (actions: start, restart with 1 s of grace, removeFile of `flag`)."""
+        """A declared service named `name` (actions: start, restart with 1 s of grace, removeFile of `flag`, and
+        runCommand of `commands`)."""
 
     async def create(self, name: str) -> HealthyService:
         """A declared service whose target runs, ignores nothing, and has no file at `flag`."""

@@ -26,10 +26,12 @@ Status = dict[str, Any]
 class Operator:
     """One state directory and the operator that works on it; `environ` comes on top of a bare environment."""
 
-    def __init__(self, *, state: Path, manifests: Path, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, *, state: Path, manifests: Path, runbooks: Path | None = None, environ: Mapping[str, str]
+    ) -> None:
         self.state = state
         self.log_file = state.with_name(f"{state.name}.log")
-        self._manifests = manifests
+        self._sources = ["--manifests", str(manifests), *(["--runbooks", str(runbooks)] if runbooks else [])]
         self._process: subprocess.Popen[bytes] | None = None
         self._started_ns = 0
         quick = {"PITCREW_LOOK_INTERVAL_S": "0.5", "PITCREW_ENGINE_DEADLINE_S": "2", "PITCREW_HEARTBEAT_S": "1"}
@@ -43,7 +45,7 @@ class Operator:
 
     def start(self) -> "Operator":
         """Start it; a state directory that is not there yet is made by it."""
-        command = [*COMMAND, "run", "--manifests", str(self._manifests), "--state", str(self.state)]
+        command = [*COMMAND, "run", *self._sources, "--state", str(self.state)]
         self._started_ns = time.time_ns()
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(

@@ -47,6 +47,8 @@ class Stage(abc.ABC):
         self.root = Path(tempfile.mkdtemp(prefix="scen-"))
         self.manifests = self.root / "manifests"
         self.manifests.mkdir(mode=0o700)
+        self.books = self.root / "books"
+        self.books.mkdir(mode=0o700)
         self.manifest = self.manifests / "victim.yaml"
         self.operators: list[Operator] = []
 
@@ -113,7 +115,12 @@ class Stage(abc.ABC):
     def operator(self, state: str = "state") -> Operator:
         """An operator on this stage, started."""
         locks = {"PITCREW_LOCK_DIR": str(self.root / "locks")}
-        made = Operator(state=self.root / state, manifests=self.manifests, environ={**locks, **self.environ})
+        made = Operator(
+            state=self.root / state,
+            manifests=self.manifests,
+            runbooks=self.books,
+            environ={**locks, **self.environ},
+        )
         self.operators.append(made)
         return made.start()
 

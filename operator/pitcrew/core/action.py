@@ -4,6 +4,8 @@ Each action names, beside itself, what it needs of the target, how it is undone 
 A model cannot name any of this; only runbooks, written by people, and `proposal` join causes to actions.
 """
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -12,6 +14,8 @@ from typing import Annotated, Literal, assert_never
 from pydantic import Field, TypeAdapter
 
 from pitcrew.core.observation import RuntimeFacts, RuntimeState
+from pitcrew.core.resource import Actions
+from pitcrew.core.untrusted import clean, redact
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +73,17 @@ class DisconnectNetwork:
     network: str
 
 
-Action = Start | Restart | RemoveFile | RestoreFile | Unpause | ConnectNetwork | DisconnectNetwork
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunCommand:
+    """Run a declared command, an argument list without a shell, and end it after `timeout_s` seconds."""
+
+    name: Literal["runCommand"] = "runCommand"
+    command: str
+    argv: tuple[str, ...]
+    timeout_s: int
+
+
+Action = Start | Restart | RemoveFile | RestoreFile | Unpause | ConnectNetwork | DisconnectNetwork | RunCommand
 
 _CATALOGUE: TypeAdapter[Action] = TypeAdapter(Annotated[Action, Field(discriminator="name")])
 
@@ -89,8 +103,21 @@ class Irreversible:
     reason: str
 
 
-def undo_of(action: Action) -> Action | Irreversible:
-    """The action that takes another one back, or the reason why there is none."""
+def declared_command(declared: Actions, name: str) -> RunCommand | None:
+    """A command as it is declared now, or None."""
+    commands = declared.run_command.commands if declared.run_command else []
+    return next(
+        (
+            RunCommand(command=one.name, argv=tuple(one.argv), timeout_s=one.timeout_seconds)
+            for one in commands
+            if one.name == name
+        ),
+        None,
+    )
+
+
+def undo_of(action: Action, declared: Actions) -> Action | Irreversible:
+    """The action that takes another one back, or the reason why there is none; of a command only its owner knows it."""
     match action:
         case Start():
             return Irreversible(reason="a start changes nothing but that the target runs")
@@ -104,15 +131,54 @@ def undo_of(action: Action) -> Action | Irreversible:
             return Irreversible(reason="what was frozen runs on; pausing it anew would bring the deviation back")
         case ConnectNetwork(network=network):
             return DisconnectNetwork(network=network)
+        case RunCommand(command=command):
+            return _declared_undo(declared, command)
         case RestoreFile() | DisconnectNetwork():
             return Irreversible(reason="it is itself an undo")
         case _:
             assert_never(action)
 
 
+def _declared_undo(declared: Actions, command: str) -> RunCommand | Irreversible:
+    commands = declared.run_command.commands if declared.run_command else []
+    undo = next((one.undo for one in commands if one.name == command), None)
+    found = declared_command(declared, undo) if undo else None
+    return found or Irreversible(reason=f"the service declares no command that takes {command} back")
+
+
+def failure_of(action: RunCommand, exit_code: int | None, output: str) -> str:
+    """Why a command that ended counts as failed, with the beginning of what it said, bounded and redacted; empty where
+    it does not. `exit_code` is None where it was ended at its timeout."""
+    if exit_code == 0:
+        return ""
+    how = f"was not done after {action.timeout_s} s and was ended" if exit_code is None else f"ended with {exit_code}"
+    said = clean(output, _SAID_BYTES_MAX).strip()
+    return f"{action.command} {how}" + (f"; it said: {said}" if said else "")
+
+
+_SAID_BYTES_MAX = 256
+
+
 def is_destructive(action: Action) -> bool:
-    """Whether something that was there is gone afterwards (S7 asks for a second, independent source)."""
-    return isinstance(action, Restart | RemoveFile)
+    """Whether something that was there is gone afterwards (S7 asks for a second, independent source); of a command
+    nobody but its owner knows."""
+    return isinstance(action, Restart | RemoveFile | RunCommand)
+
+
+def is_all_or_nothing(action: Action) -> bool:
+    """Whether a target that answers "failed" is as it was; a command that failed may have done half of its work."""
+    return not isinstance(action, RunCommand)
+
+
+def takes_s(action: Action) -> int:
+    """Seconds that an effect may take by its own parameters, on top of what any effect may take."""
+    match action:
+        case Restart(grace_s=grace_s):
+            return grace_s
+        case RunCommand(timeout_s=timeout_s):
+            return timeout_s
+        case _:
+            return 0
 
 
 def obstacle(action: Action, facts: RuntimeFacts) -> str | None:
@@ -133,6 +199,9 @@ def obstacle(action: Action, facts: RuntimeFacts) -> str | None:
         case ConnectNetwork() | DisconnectNetwork():
             if facts.state is not RuntimeState.RUNNING:
                 return f"{action.name} needs a running target, this one is {facts.state}"
+        case RunCommand():
+            if facts.state is not RuntimeState.RUNNING:
+                return f"runCommand needs a running target that is not paused, this one is {facts.state}"
         case _:
             assert_never(action)
     return None
@@ -172,8 +241,21 @@ def describe(action: Action) -> str:
             return f"attach the target to network {network}" + (f" as {', '.join(aliases)}" if aliases else "")
         case DisconnectNetwork(network=network):
             return f"detach the target from network {network}"
+        case RunCommand(command=command, argv=argv, timeout_s=timeout_s):
+            return f"run {command} ({redact(' '.join(map(_word, argv)))}; at most {timeout_s} s)"
         case _:
             assert_never(action)
+
+
+_PLAIN_WORD = re.compile(r"[A-Za-z0-9%+,./:=@_-]+")
+
+
+def _word(word: str) -> str:
+    """An argument as people read it: where one begins and ends, and what is in it, is never in doubt."""
+    if _PLAIN_WORD.fullmatch(word):
+        return word
+    quoted = json.dumps(word, ensure_ascii=False)
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in quoted)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -106,7 +106,7 @@ class Track:
     """What is remembered of one probe; `failing` is None until a threshold was reached for the first time in this run.
 
     `instance` is the run of the target that the counts belong to: what one run answered says nothing about the next,
-    as with Kubernetes; only the swings are remembered across runs.
+    as with Kubernetes; only the swings, and when it was last good, are remembered across runs.
     """
 
     instance: str = ""
@@ -115,6 +115,7 @@ class Track:
     successes: int = 0
     last: ProbeResult | None = None
     failed_since: datetime | None = None
+    good_at: datetime | None = None
     changed_at: tuple[datetime, ...] = ()
     answers: tuple[Told, ...] = ()
     objective: Probe | None = None
@@ -170,7 +171,7 @@ def _of_this_run(track: Track, sight: Sight) -> Track:
         return track
     if not track.instance:
         return replace(track, instance=sight.instance)
-    return Track(instance=sight.instance, last=track.last, changed_at=track.changed_at)
+    return Track(instance=sight.instance, last=track.last, good_at=track.good_at, changed_at=track.changed_at)
 
 
 def _counted(track: Track, probe: Probe, result: ProbeResult) -> Track:
@@ -193,7 +194,8 @@ def _moved(track: Track, probe: Probe, result: ProbeResult, seen: Observation) -
     if result.outcome is Outcome.SUCCESS:
         good = track.successes + 1
         still_failing = track.failing is True and good < probe.success_threshold
-        return _turned(replace(track, failures=0, successes=good, last=result), still_failing, result.at)
+        succeeded = replace(track, failures=0, successes=good, last=result, good_at=result.at)
+        return _turned(succeeded, still_failing, result.at)
     bad = track.failures + 1
     since = track.failed_since if track.failures or track.failing else result.at
     fails = bad >= probe.failure_threshold or bool(track.failing)

@@ -4,17 +4,17 @@ Facts come from the runtime and the probes, templates from the log, events from 
 cleaned here, once; what leaves this module can be shown anywhere after the escaping of that place.
 """
 
-import re
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pitcrew.core import lastwords
 from pitcrew.core.crosscheck import cannot_run, contradicted
 from pitcrew.core.deviation import Deviation, DeviationKind
 from pitcrew.core.listening import listens_elsewhere
+from pitcrew.core.logs import records
 from pitcrew.core.observation import (
     Absent,
     Blind,
@@ -22,17 +22,23 @@ from pitcrew.core.observation import (
     LogLine,
     Observation,
     Outcome,
-    ProbeReason,
     RuntimeEvent,
     RuntimeFacts,
 )
 from pitcrew.core.resource import Probe, TargetKind
+from pitcrew.core.template import Template, templates
 from pitcrew.core.untrusted import bound, clean
 
 TEXT_BYTES_MAX = 400
 """Bytes of one item; a template longer than this says nothing a shorter one does not."""
 TEMPLATES_MAX = 20
-"""Log templates kept; rare and error lines first."""
+"""Log templates kept; complaints and what is new come first."""
+HEAD_LINES = 1
+"""First lines of the log whose templates are always kept: what was started, and how."""
+TAIL_LINES = 3
+"""Last lines of the log whose templates are always kept: what it did last."""
+LATELY_MAX = 12
+"""Facts kept of each kind of context: probe history, changes, former incidents."""
 PROCESSES_MAX = 20
 """Processes listed; a hang shows in the first few."""
 EVENTS_MAX = 20
@@ -63,6 +69,7 @@ class Source(StrEnum):
     PROBE = "Probe"
     LOG = "Log"
     EVENT = "Event"
+    HISTORY = "History"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +84,16 @@ class Evidence:
     count: int = 1
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fact:
+    """What another stage has to say as evidence; it is cleaned and numbered by `gather`."""
+
+    source: Source
+    key: str
+    value: Value
+    text: str
+
+
 def gather(
     seen: Observation,
     found: Sequence[Deviation],
@@ -84,22 +101,30 @@ def gather(
     events: Sequence[RuntimeEvent],
     missing: Sequence[str] = (),
     processes: Sequence[str] = (),
+    *,
     asked: Sequence[tuple[str, Probe]] = (),
+    changes: Sequence[Fact] = (),
+    history: Sequence[Fact] = (),
+    former: Sequence[Fact] = (),
 ) -> tuple[Evidence, ...]:
-    """All evidence of one instant, numbered E1, E2, ...; `missing` names what could not be gathered.
+    """All evidence of one instant, numbered E1, E2, ...; `missing` names what could not be gathered, `asked` are the
+    declared probes by their names.
 
-    `asked` are the declared probes by their names.
+    In the order in which a person would read it: facts of now, what changed, the log by rank, and what went before.
     """
     items = [
         *_runtime_items(seen),
         *_probe_items(seen, found),
         *_check_items(seen, found, asked),
-        *_log_items(logs),
+        *_told(changes),
         *_last_words_items(seen, logs),
         *_listening_items(seen, logs, asked),
+        *(_fact(Source.RUNTIME, "missing", part, f"could not be gathered: {part}") for part in missing),
+        *_log_items(logs, _started_at(seen)),
+        *_told(history),
+        *_told(former),
         *_event_items(events),
         *(_fact(Source.RUNTIME, "process", line, f"process: {line}") for line in processes[:PROCESSES_MAX]),
-        *(_fact(Source.RUNTIME, "missing", part, f"could not be gathered: {part}") for part in missing),
     ]
     return tuple(
         Evidence(id=f"E{number}", source=source, key=key, value=value, text=text, count=count)
@@ -112,6 +137,14 @@ _Item = tuple[Source, str, Value, str, int]
 
 def _fact(source: Source, key: str, value: Value, text: str) -> _Item:
     return (source, key, _line(value) if isinstance(value, str) else value, _line(text), 1)
+
+
+def _told(facts: Sequence[Fact]) -> list[_Item]:
+    return [_fact(fact.source, fact.key, fact.value, fact.text) for fact in facts[:LATELY_MAX]]
+
+
+def _started_at(seen: Observation) -> datetime | None:
+    return seen.sight.started_at if isinstance(seen.sight, RuntimeFacts) else None
 
 
 def _line(text: str) -> str:
@@ -254,38 +287,80 @@ def _listening_items(seen: Observation, logs: Sequence[LogLine], asked: Sequence
 
 
 def _event_items(events: Sequence[RuntimeEvent]) -> list[_Item]:
-    return [
-        _fact(Source.EVENT, "event", str(event.kind), f"{event.at:%H:%M:%S} {event.kind} {event.detail}".rstrip())
-        for event in events[-EVENTS_MAX:]
-    ]
+    """What the runtime reported, the same again counted once, by when it was last."""
+    alike: dict[tuple[str, str], list[RuntimeEvent]] = {}
+    for event in events:
+        alike.setdefault((str(event.kind), event.detail), []).append(event)
+    last = sorted(alike.items(), key=lambda pair: pair[1][-1].at)[-EVENTS_MAX:]
+    return [_event_item(kind, detail, found) for (kind, detail), found in last]
 
 
-_MASKS = (
-    (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[\d.,]*(?:Z|[+-]\d\d:?\d\d)?"), "<time>"),
-    (re.compile(r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"), "<uuid>"),
-    (re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b"), "<ip>"),
-    (re.compile(r"\b0x[0-9a-fA-F]+\b|\b(?=[0-9a-f]*\d)[0-9a-f]{12,}\b"), "<hex>"),
-    (re.compile(r"(?<!\w)[-+]?\d+(?:\.\d+)?(?=\b|[a-z]{1,2}\b)"), "<n>"),
-)
-_ALARMING = re.compile(
-    r"(?<![.\w])(?:error|fail|fatal|exception|traceback|panic|critical|unhealthy|refused|denied|killed|timeout)", re.I
-)
+def _event_item(kind: str, detail: str, found: Sequence[RuntimeEvent]) -> _Item:
+    when = _times(found[0].at, found[-1].at)
+    return (Source.EVENT, "event", kind, _line(" ".join([*when, kind, detail])), len(found))
 
 
-def template(line: str) -> str:
-    """A log line with its variable parts masked: times, ids, addresses, numbers."""
-    for pattern, mask in _MASKS:
-        line = pattern.sub(mask, line)
-    return " ".join(line.split())
+def _log_items(logs: Sequence[LogLine], started_at: datetime | None) -> list[_Item]:
+    """The log as ranked templates; redacted before it is taken apart, since a mask could hide a secret's name."""
+    found = templates(_cleaned(logs))
+    kept = _ranked(found, started_at)
+    return [(Source.LOG, "log", bound(one.text, TEXT_BYTES_MAX), _dated(one), one.count) for one in kept]
 
 
-def _log_items(logs: Iterable[LogLine]) -> list[_Item]:
-    last = deque((line.text for line in logs), maxlen=LOG_LINES_MAX)
-    cleaned = clean("\n".join(last), LOG_BYTES_MAX)
-    counts = Counter(bound(template(bound(line, TEXT_BYTES_MAX)), TEXT_BYTES_MAX) for line in cleaned.split("\n"))
-    del counts[""]
-    ranked = sorted(counts.items(), key=lambda pair: (not _ALARMING.search(pair[0]), pair[1], pair[0]))
-    return [(Source.LOG, "log", text, text, count) for text, count in ranked[:TEMPLATES_MAX]]
+def _cleaned(logs: Sequence[LogLine]) -> list[LogLine]:
+    """The last records of a log, one line each, redacted as one text, since secrets stretch over lines. Where a secret
+    took lines with it, which time belongs to which line is no longer known."""
+    raw = deque(
+        (replace(line, text=text) for line in logs[-LOG_LINES_MAX:] for text in _split(line.text)), LOG_LINES_MAX
+    )
+    said = deque(records(raw), LOG_LINES_MAX)
+    texts = clean("\n".join(record.text for record in said), LOG_BYTES_MAX).split("\n")
+    times = [record.at for record in said] if len(texts) == len(said) else [None] * len(texts)
+    return [LogLine(at=at, stream="", text=text) for at, text in zip(times, texts, strict=True) if text.strip()]
+
+
+def _split(text: str) -> list[str]:
+    return text.replace("\r\n", "\n").split("\n")
+
+
+def _ranked(found: Sequence[Template], started_at: datetime | None) -> list[Template]:
+    """The templates that are kept: complaints with the latest of all first, the ends of the log, then the rest.
+
+    Among alike, what is new since the last start comes first, then what is rare, then what came last.
+    """
+    old = any(not _new(one, started_at) for one in found)
+    ranked = sorted(found, key=lambda one: (old and not _new(one, started_at), one.count, -one.last))
+    ends, alarms = _ends(found), [one for one in ranked if one.alarming]
+    latest = sorted(alarms, key=lambda one: -one.last)[:1]
+    first = list(dict.fromkeys([*latest, *alarms]))[: TEMPLATES_MAX - len(ends)]
+    return list(dict.fromkeys([*first, *ends, *ranked]))[:TEMPLATES_MAX]
+
+
+def _new(one: Template, started_at: datetime | None) -> bool:
+    """Whether it is known to have come up only after the last start."""
+    at = one.first_at
+    return started_at is not None and at is not None and at.tzinfo is not None and at >= started_at
+
+
+def _ends(found: Sequence[Template]) -> list[Template]:
+    """The templates of the last lines, and of the first."""
+    lines = sum(one.count for one in found)
+    tail = [one for one in found if one.last >= lines - TAIL_LINES]
+    head = [one for one in found if one.first < HEAD_LINES]
+    return list(dict.fromkeys([*sorted(tail, key=lambda one: -one.last), *head]))
+
+
+def _dated(one: Template) -> str:
+    """A template as it is read, after the time of its first line and of its last."""
+    return _line(" ".join([*_times(one.first_at, one.last_at), one.text]))
+
+
+def _times(first: datetime | None, last: datetime | None) -> list[str]:
+    if first is None or last is None:
+        return []
+    form = "%H:%M:%S" if first.date() == last.date() else "%m-%d %H:%M:%S"
+    begin, end = f"{first:{form}}", f"{last:{form}}"
+    return [begin] if begin == end else [f"{begin} to {end}:"]
 
 
 def values(evidence: Iterable[Evidence]) -> Mapping[str, tuple[Evidence, ...]]:

@@ -12,13 +12,14 @@ WINDOW_S = 3600
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Past:
-    """One earlier incident of the service: when it opened, its cause, and how many effects it had."""
+    """One earlier incident of the service: when it opened, its cause, how many effects it had, and how it ended."""
 
     incident: str
     opened_at: datetime
     cause: Cause
     effects: int
     recovered: bool
+    outcome: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

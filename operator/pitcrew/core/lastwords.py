@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
+from pitcrew.core.logs import alarming, records
 from pitcrew.core.observation import LogLine, RuntimeFacts
 
 LAST_S = 30
@@ -21,12 +22,12 @@ CHARS_MAX = 4096
 BLAMED_MAX = 5
 """Environment variables named at most; more are no longer a lead."""
 
-_COMPLAINT = re.compile(
-    r"(?<![.\w])(?:error|fail|fatal|exception|traceback|panic|critical|unhealthy|refused|denied|killed|timeout)"
-    r"|[a-z]Error\b|[a-z]Exception\b|\b(?:invalid|missing|required|unset|undefined|malformed|illegal)\b"
-    r"|\bmust (?:not )?be\b|\bnot (?:set|valid|found|specified|defined)\b|\b(?:cannot|could not|unable to)\b|\bno such\b",
+_REFUSES = re.compile(
+    r"\b(?:invalid|missing|required|unset|undefined|malformed|illegal)\b|\bmust (?:not )?be\b"
+    r"|\bnot (?:set|valid|found|specified|defined)\b|\b(?:cannot|could not|unable to)\b|\bno such\b",
     re.I,
 )
+"""Words of a program that does not take a value, beside those of failure."""
 _ENV_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,127}")
 _KEY_PATH = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}(?:[.:][A-Za-z][A-Za-z0-9-]{0,63}){1,8}")
 """A setting by its path, as `spring.datasource.url` or `ConnectionStrings:Basket`."""
@@ -34,7 +35,9 @@ _OF_EVERY_PROCESS = frozenset({"PATH", "HOME", "HOSTNAME", "LANG", "PWD", "SHELL
 """Variables that every process has; a complaint that names one is about something else."""
 
 _CONFIGURATION = (
-    re.compile(r"\bconfig(?:uration)?(?: file)?\b.{0,80}\b(?:errors?|invalid|malformed|not found|missing)\b", re.I),
+    re.compile(
+        r"(?<![/\w])config(?:uration)?(?: file)?\b(?!/).{0,80}\b(?:errors?|invalid|malformed|not found|missing)\b", re.I
+    ),
     re.compile(r"\b(?:error|invalid|bad|malformed|missing|illegal)\b.{0,24}\bconfig(?:uration|\b)", re.I),
     re.compile(
         r"\b(?:cannot|can't|could not|failed to|unable to|error)\b.{0,24}\b(?:load|read|pars|open)(?:e|ing)?\b.{0,80}"
@@ -61,7 +64,7 @@ _PORT_TAKEN = re.compile(
 
 
 def of_last_run(logs: Sequence[LogLine], facts: RuntimeFacts) -> list[str]:
-    """The lines of the present run or of the last, right before its end where it ended; with those of unknown time.
+    """What the present run says, or the last right before its end where it ended; with lines of unknown time.
 
     One that runs for the moment and dies again and again said why right before its present start.
     """
@@ -72,7 +75,7 @@ def of_last_run(logs: Sequence[LogLine], facts: RuntimeFacts) -> list[str]:
         earliest = max(earliest, facts.finished_at - timedelta(seconds=LAST_S))
     undated = [line for line in logs if line.at is None][-UNDATED_LINES_MAX:]
     dated = [line for line in logs if line.at is not None and (earliest is None or line.at >= earliest)]
-    return [line.text[:CHARS_MAX] for line in (*undated, *dated)]
+    return [record.text[:CHARS_MAX] for record in records((*undated, *dated))]
 
 
 def blamed_variables(lines: Iterable[str], env_names: Iterable[str]) -> tuple[str, ...]:
@@ -80,7 +83,7 @@ def blamed_variables(lines: Iterable[str], env_names: Iterable[str]) -> tuple[st
 
     Frameworks bind `SPRING_DATASOURCE_URL` to `spring.datasource.url`, and `Redis__Host` to `Redis:Host`.
     """
-    complaints = [line for line in lines if _COMPLAINT.search(line)]
+    complaints = [line for line in lines if alarming(line) or _REFUSES.search(line)]
     words = {word for line in complaints for word in _ENV_WORD.findall(line)}
     paths = {_flat(path) for line in complaints for path in _KEY_PATH.findall(line)}
     own = [name for name in env_names if name not in _OF_EVERY_PROCESS]

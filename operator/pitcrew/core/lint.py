@@ -8,12 +8,14 @@ can carry, which is told here fact by fact.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from pitcrew.core.context import CHANGES
 from pitcrew.core.deviation import DeviationKind
 from pitcrew.core.diagnosis import Cause
-from pitcrew.core.evidence import Value, template
+from pitcrew.core.evidence import Value
 from pitcrew.core.observation import EventKind, ProbeReason, RuntimeState, StoppedBy
 from pitcrew.core.runbook import FILLED_IN, Remedy, Runbook, RunbookHead
 from pitcrew.core.signal import Signal
+from pitcrew.core.template import always_masked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +64,11 @@ CARRIED: dict[str, Carried] = {
     "ever.started": Carried(kind=bool, words=(True, False), single=True, ended=True),
     "exit.code": Carried(kind=int, single=True, ended=True),
     "died.young": Carried(kind=bool, words=(True,), single=True, ended=True),
+    "died.starting": Carried(kind=bool, words=(True,), single=True, ended=True),
     "env.blamed": _TEXT,
+    "config.blamed": _TRUE,
+    "port.taken": _TRUE,
+    "listens.elsewhere": _TRUE,
     "oom.killed": _TRUE,
     "start.error": Carried(kind=str, single=True),
     "suspended": _TRUE,
@@ -77,6 +83,13 @@ CARRIED: dict[str, Carried] = {
     "probe.good": Carried(kind=str, words=(str(ProbeReason.OK),)),
     "probe.other": Carried(kind=str, words=tuple(map(str, ProbeReason))),
     "check.broken": _TEXT,
+    "check.contradicted": _TEXT,
+    "probe.streak": Carried(kind=int, least=1),
+    "probe.last.good": _TEXT,
+    "probe.never.good": _TEXT,
+    "probe.swings": Carried(kind=int, least=2),
+    "changed": Carried(kind=str, words=CHANGES),
+    "former": Carried(kind=str, words=tuple(map(str, Cause))),
     "event": Carried(kind=str, words=tuple(map(str, EventKind))),
     "process": _TEXT,
     "missing": _TEXT,
@@ -170,8 +183,10 @@ def _of_values(head: RunbookHead) -> Iterator[Finding]:
 
 def _of_signal(field: tuple[str | int, ...], signal: Signal) -> Iterator[Finding]:
     if signal.log is not None and not _can_be_logged(signal.log):
-        kept = template(signal.log)
-        yield Finding(field=field, message=f"no log says that, since numbers, times and ids are masked; write {kept!r}")
+        kept = always_masked(signal.log)
+        yield Finding(
+            field=field, message=f"no log says that, since times, addresses and ids are masked; write {kept!r}"
+        )
     if signal.fact is None:
         return
     carried = CARRIED[signal.fact]
@@ -182,7 +197,7 @@ def _of_signal(field: tuple[str | int, ...], signal: Signal) -> Iterator[Finding
 
 def _can_be_logged(words: str) -> bool:
     """Whether the words can stand in a log template, at the beginning of a word or within one."""
-    return any(words.lower() in template(f"{before}{words}").lower() for before in ("", "x"))
+    return any(words.lower() in always_masked(f"{before}{words}").lower() for before in ("", "x"))
 
 
 def _spelt(value: Value) -> str:

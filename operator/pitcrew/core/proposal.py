@@ -15,6 +15,7 @@ from pitcrew.core.action import (
     Restart,
     Start,
     Unpause,
+    declared_command,
     is_destructive,
     obstacle,
     to_data,
@@ -129,9 +130,10 @@ def propose(
             bound = _bind(remedy, service, evidence, tried)
             reason = bound if isinstance(bound, str) else _unfit(bound, sight, evidence, leading, match, tried)
             if isinstance(bound, str) or reason:
-                reasons.append(f"{match.runbook.head.id}: {remedy.action}: {reason}")
+                reasons.append(f"{match.runbook.head.id}: {remedy}: {reason}")
                 continue
-            return _proposal(bound, remedy, match, leading)
+            undo = undo_of(bound, service.spec.remediation.actions)
+            return _proposal(bound, undo, remedy, match, leading)
     return NoRemedy(
         reasons=tuple(reasons) or (f"runbook {matches[0].runbook.head.id} has no remedy that a machine may try",),
         ask=_ask(matches[0], evidence),
@@ -147,10 +149,12 @@ def _ask(match: Match, evidence: Sequence[Evidence]) -> str:
     return ask
 
 
-def _proposal(action: Action, remedy: Remedy, match: Match, leading: Diagnosis) -> Proposal:
+def _proposal(
+    action: Action, undo: Action | Irreversible, remedy: Remedy, match: Match, leading: Diagnosis
+) -> Proposal:
     return Proposal(
         action=action,
-        undo=undo_of(action),
+        undo=undo,
         runbook=match.runbook.head.id,
         cause=leading.cause,
         evidence=tuple(dict.fromkeys((*leading.evidence, *match.evidence))),
@@ -184,6 +188,8 @@ def _bind(
             return Unpause() if declared.unpause else "the service does not declare it"
         case "connectNetwork":
             return _connection(service, evidence, tried)
+        case "runCommand":
+            return declared_command(declared, remedy.command or "") or "the service declares no command of this name"
 
 
 def _connection(service: HealthyService, evidence: Sequence[Evidence], tried: Sequence[Action]) -> Action | str:

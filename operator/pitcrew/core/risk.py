@@ -10,6 +10,7 @@ from pitcrew.core.action import (
     RemoveFile,
     Restart,
     RestoreFile,
+    RunCommand,
     Start,
     Unpause,
     is_destructive,
@@ -33,6 +34,7 @@ _BLAST: dict[type[Action], tuple[int, str]] = {
     Unpause: (5, "lets one target run on as it was"),
     ConnectNetwork: (5, "attaches one running target to a declared network"),
     DisconnectNetwork: (5, "detaches one running target from a network"),
+    RunCommand: (5, "runs one declared command in one target"),
 }
 # Alone, High is enough to leave Low with the smallest act and no doubt at all: others depend on the service.
 _CRITICALITY = {Level.LOW: 0, Level.MEDIUM: 5, Level.HIGH: 35, Level.CRITICAL: 50}
@@ -45,6 +47,9 @@ SECOND_OPINION = "second opinion"
 """The factor that is there where a model is configured, whatever it said."""
 _DISAGREEMENT_POINTS = 10
 _AGREEMENT_POINTS = 5
+_MEDIUM_POINTS = next(least for least, level in LEVELS if level is Level.MEDIUM)
+_UNKNOWN_REACH_POINTS = 15
+"""Together with its blast radius a command weighs more than a restart, which everybody knows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,8 +94,8 @@ def assess(
         _repetition(history),
         _factor("attempts", _ATTEMPT_POINTS * (attempt - 1), f"attempt {attempt} of this incident"),
         _current_state(seen),
-        *_against_a_person(proposal),
     )
+    factors = (*factors, *_beyond_low(proposal, sum(factor.points for factor in factors)))
     if second is not None:
         factors = (*factors, _second_opinion(second, sum(factor.points for factor in factors)))
     score = min(100, sum(factor.points for factor in factors))
@@ -135,11 +140,18 @@ def _doubt(confidence: int) -> int:
     return (100 - confidence) * 3 // 5
 
 
-def _against_a_person(proposal: Proposal) -> tuple[Factor, ...]:
-    """No engine pauses by itself: whoever did it knows why. Alone it is enough to leave Low (FAULTS row 16)."""
-    if not isinstance(proposal.action, Unpause):
-        return ()
-    return (_factor("a person's act", 40, "a person paused it, and unpausing overrides that person"),)
+def _beyond_low(proposal: Proposal, before: int) -> tuple[Factor, ...]:
+    """What is enough to leave Low: no engine pauses by itself, and whoever did it knows why (FAULTS row 16); and what a
+    command does, only its owner knows. `before` is the score of all else."""
+    match proposal.action:
+        case Unpause():
+            told = "a person paused it, and unpausing overrides that person"
+            return (_factor("a person's act", _MEDIUM_POINTS, told),)
+        case RunCommand(command=command):
+            points = max(_UNKNOWN_REACH_POINTS, _MEDIUM_POINTS - before)
+            return (_factor("unknown reach", points, f"what {command} does, only its owner knows"),)
+        case _:
+            return ()
 
 
 def _reversibility(proposal: Proposal) -> Factor:

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from pitcrew.core.diagnosis import Cause, Diagnosis
 from pitcrew.core.evidence import Evidence
+from pitcrew.core.resource import DnsName
 from pitcrew.core.signal import Signal, shown, unread
 
 PIN_CHARS = 12
@@ -25,14 +26,25 @@ FILLED_IN = ("env.blamed",)
 class Remedy(BaseModel):
     """One action by its catalogue name; its parameters are bound from the service's declaration and the evidence.
 
+    `command` names a declared command, and goes with runCommand alone; its arguments are the service's to declare.
     `undo` says when it is taken back if it did not help: `at-once`, or `at-end` when the next remedy builds on it and
     only a failed incident takes it back.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=lambda name: name.replace("_", "-"))
 
-    action: Literal["start", "restart", "removeFile", "unpause", "connectNetwork"]
+    action: Literal["start", "restart", "removeFile", "unpause", "connectNetwork", "runCommand"]
+    command: DnsName | None = None
     undo: Literal["at-once", "at-end"] = "at-once"
+
+    @model_validator(mode="after")
+    def _command_goes_with_run_command(self) -> "Remedy":
+        if (self.action == "runCommand") != (self.command is not None):
+            raise ValueError("runCommand needs a command, the name of one that the service declares; others have none")
+        return self
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.command}" if self.command else self.action
 
 
 class RunbookHead(BaseModel):

@@ -16,6 +16,7 @@ from pitcrew.core.action import (
     RemoveFile,
     Restart,
     RestoreFile,
+    RunCommand,
     Start,
     Unpause,
 )
@@ -54,7 +55,7 @@ def settle_s(action: Action, service: HealthyService) -> int:
             return 5
         case ConnectNetwork() | DisconnectNetwork() | Unpause():
             return 10 + delay_s
-        case Start():
+        case Start() | RunCommand():
             return 30 + delay_s
         case Restart(grace_s=grace_s):
             return grace_s + 30 + delay_s

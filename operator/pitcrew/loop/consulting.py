@@ -6,6 +6,7 @@ model that hangs holds up nobody: its question is a task of one service, and end
 """
 
 import asyncio
+import secrets
 from collections.abc import Sequence
 
 from pitcrew.core.event import Advised, Event, ModelAsked
@@ -25,9 +26,7 @@ async def consult(desk: Desk) -> Event | None:
     consultant = desk.crew.consultant
     assert consultant is not None
     incident, asked = desk.case, evidence_digest(desk.case.evidence)
-    bound = desk.crew.settings.model_answer_tokens_max
-    runbooks = await asyncio.to_thread(_worth_offering, desk.crew, incident.evidence)
-    question = ask_about(incident.service, incident.evidence, runbooks, answer_tokens_max=bound)
+    question = await _question(desk)
     refused = "there is no evidence to cite" if question is None else _over_budget(desk, question)
     if question is None or refused:
         said = Said(failure=refused, tokens=0)
@@ -43,6 +42,20 @@ async def consult(desk: Desk) -> Event | None:
     desk.consultation.begin(consultant, question, incident.id, asked, desk.terms.egress)
     desk.consultation.tighten(desk.terms)
     return None
+
+
+async def _question(desk: Desk) -> Question | None:
+    """The question about the evidence as it is now, between lines that nobody who wrote it can know."""
+    settings, incident = desk.crew.settings, desk.case
+    runbooks = await asyncio.to_thread(_worth_offering, desk.crew, incident.evidence)
+    return ask_about(
+        incident.service,
+        incident.evidence,
+        runbooks,
+        boundary=secrets.token_hex(8),
+        evidence_tokens_max=settings.model_evidence_tokens_max,
+        answer_tokens_max=settings.model_answer_tokens_max,
+    )
 
 
 def _worth_offering(crew: Crew, evidence: Sequence[Evidence]) -> Sequence[Runbook]:

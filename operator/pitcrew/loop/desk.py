@@ -11,6 +11,7 @@ from datetime import datetime
 
 from pitcrew.core.asking import Terms, terms_for
 from pitcrew.core.conditions import Condition, Notice, ServiceStatus, conditions, notice
+from pitcrew.core.context import changes
 from pitcrew.core.deviation import (
     Deviation,
     Watch,
@@ -33,7 +34,7 @@ from pitcrew.core.incident import (
     Incident,
     advance,
 )
-from pitcrew.core.observation import Observation
+from pitcrew.core.observation import Observation, RuntimeFacts
 from pitcrew.core.policy import NO_GUARDRAILS, Guardrails, policy_digest, suspension
 from pitcrew.core.record import Entry, Record
 from pitcrew.core.resource import HealthyService
@@ -72,7 +73,12 @@ class Desk:
     guardrails: Guardrails = NO_GUARDRAILS
     well: bool = False
     """Whether it was ever seen not to deviate."""
+    healthy: Observation | None = None
+    """The last look at which it ran and did not deviate; with it one sees what changed since."""
+    unchanged: Observation | None = None
+    """The last healthy look before the target changed while it was healthy."""
     hired_at: datetime | None = None
+    """When its watch began; None in a rehearsal, which watches nothing."""
     writing_since: datetime | None = None
     unwritten: str = ""
     nudge: asyncio.Event = field(default_factory=asyncio.Event)
@@ -101,6 +107,7 @@ class Desk:
                 cause=one.cause,
                 effects=one.effects,
                 recovered=one.recovery is not None,
+                outcome=one.outcome,
             )
             for one in self.ended
         )
@@ -122,9 +129,18 @@ class Desk:
         began_at = self.spell.began_at
         if state is False and failing is None:
             self.well, began_at = True, None
+            self._note_healthy()
         elif self.well and began_at is None and (state or failing):
             began_at = min(deviating_since(self.watch, self.now()), failing or self.now())
         self.spell = Spell(service=self.service.key, deviates=state, began_at=began_at, failing=failing is not None)
+
+    def _note_healthy(self) -> None:
+        seen = self.watch.seen
+        if seen is None or not isinstance(seen.sight, RuntimeFacts) or not seen.sight.running:
+            return
+        if changes(seen, self.healthy):
+            self.unchanged = self.healthy
+        self.healthy = seen
 
     @property
     def policy_digest(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from pitcrew.core.action import Action, Restart, Seen, Trace
+from pitcrew.core.action import Action, Seen, Trace, is_all_or_nothing, takes_s
 from pitcrew.core.errors import EffectFailed, InvalidInput, JournalError, OutcomeUnknown, Refused, Unavailable
 from pitcrew.core.permit import Direction, Permit
 from pitcrew.core.policy import target_digest
@@ -34,9 +34,9 @@ class Deadlines:
     prepare_s: int = 60
     """Looking at the target and keeping one file for the undo."""
     act_s: int = 120
-    """The effect, on top of the grace of a restart."""
+    """The effect, on top of the grace of a restart or the time that a command is given."""
     look_s: int = 120
-    """Reading off an outcome, on top of the grace of a restart that may still be under way."""
+    """Reading off an outcome, on top of the time that an effect that may still be under way is given."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -116,7 +116,7 @@ class VerifyingMechanic:
     async def _act(
         self, actuator: Actuator, action: Action, permit: Permit, plan: Plan, service: HealthyService, trace: Trace
     ) -> None:
-        limit_s = self.deadlines.act_s + _grace_s(action)
+        limit_s = self.deadlines.act_s + takes_s(action)
         try:
             async with asyncio.timeout(limit_s):
                 await actuator.apply(service, action, trace)
@@ -149,7 +149,7 @@ class VerifyingMechanic:
                     return await self._burn(permit, plan)
                 if (use.plan, use.direction) != (plan.digest, permit.direction):
                     raise Refused("the permit was used for another plan")
-                return _SEEN_OF_END[use.end] if use.end else await self._look(use, permit, plan, service)
+                return _seen(use.end, use, plan) if use.end else await self._look(use, permit, plan, service)
             except JournalError as error:
                 raise Unavailable(f"the ledger of spent permits does not serve: {error}") from None
 
@@ -163,7 +163,7 @@ class VerifyingMechanic:
         action = action_of(plan, use.direction)
         if use.trace is None or action is None or plan.target_digest != target_digest(service):
             return Seen.UNKNOWN
-        limit_s = self.deadlines.look_s + _grace_s(action)
+        limit_s = self.deadlines.look_s + takes_s(action)
         try:
             async with asyncio.timeout(limit_s):
                 seen = await self._actuator(service).seen(service, action, use.trace)
@@ -247,5 +247,8 @@ def _read(ledger: Ledger) -> Uses:
     return uses
 
 
-def _grace_s(action: Action) -> int:
-    return action.grace_s if isinstance(action, Restart) else 0
+def _seen(end: End, use: Use, plan: Plan) -> Seen:
+    """What an end on record says of the target; what failed halfway has changed it."""
+    action = action_of(plan, use.direction)
+    is_halfway = end is End.FAILED and action is not None and not is_all_or_nothing(action)
+    return Seen.DONE if is_halfway else _SEEN_OF_END[end]

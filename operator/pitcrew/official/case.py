@@ -11,8 +11,10 @@ from pitcrew.core.action import (
     RemoveFile,
     Restart,
     RestoreFile,
+    RunCommand,
     Start,
     Unpause,
+    declared_command,
     is_destructive,
     to_data,
     undo_of,
@@ -31,7 +33,7 @@ def case_of(service: HealthyService, plan: Plan, case: Case, now: datetime) -> M
     reversible; `now` is a timestamp. What the case does not tell is an empty map, so that `has()` can ask for it.
     """
     told = {name: case.facts.get(name, {}) for name in TOLD}
-    return {**told, "service": _service(service), "action": _action(plan.action), "now": now}
+    return {**told, "service": _service(service), "action": _action(service, plan.action), "now": now}
 
 
 def _service(service: HealthyService) -> dict[str, object]:
@@ -45,8 +47,8 @@ def _service(service: HealthyService) -> dict[str, object]:
     }
 
 
-def _action(action: Action) -> dict[str, object]:
-    reversible = not isinstance(undo_of(action), Irreversible)
+def _action(service: HealthyService, action: Action) -> dict[str, object]:
+    reversible = not isinstance(undo_of(action, service.spec.remediation.actions), Irreversible)
     return {**to_data(action), "destructive": is_destructive(action), "reversible": reversible}
 
 
@@ -56,7 +58,7 @@ def unfit(service: HealthyService, plan: Plan) -> str | None:
         return f"the plan is for {plan.service}"
     if plan.target_digest != target_digest(service):
         return "the declaration of the target changed since the plan was made"
-    undo = undo_of(plan.action)
+    undo = undo_of(plan.action, service.spec.remediation.actions)
     if plan.undo != (None if isinstance(undo, Irreversible) else undo):
         return "the plan's undo is not the one of its action"
     return None
@@ -77,6 +79,8 @@ def undeclared(service: HealthyService, action: Action) -> str | None:
         case ConnectNetwork(network=network, aliases=aliases):
             desired = {one.name: tuple(one.aliases) for one in service.spec.desired.networks}
             permitted = allowed.connect_network is not None and desired.get(network) == aliases
+        case RunCommand(command=command):
+            permitted = declared_command(allowed, command) == action
         case RestoreFile() | DisconnectNetwork():
             permitted = False
     return None if permitted else f"the service does not declare {action.name} with these parameters"

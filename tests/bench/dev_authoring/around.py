@@ -61,7 +61,8 @@ SAYS_SO: Mapping[str, tuple[apps.App, str]] = {
     "amqp": (apps.WORKER, "amqp connection failed: [Errno 113] No route to host"),
     "kafka": (
         apps.SPRING,
-        "[Producer clientId=p-1] Connection to node -1 (kafka/10.0.2.8:9092) could not be established. Broker may not be available.",
+        "[Producer clientId=p-1] Connection to node -1 (kafka/10.0.2.8:9092) could not be established."
+        " Broker may not be available.",
     ),
     "grpc": (
         apps.GATEWAY,

@@ -1,4 +1,4 @@
-"""Drafts of incidents: what the runtime saw, what probes answered, what a log said, and the label, put into one case."""
+"""Drafts of incidents: what the runtime saw, what probes answered, what a log said, and the label, as one case."""
 
 import random
 from collections.abc import Mapping, Sequence

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from pitcrew.core import approval
-from pitcrew.core.action import Seen
+from pitcrew.core.action import Seen, is_all_or_nothing
 from pitcrew.core.approval import Decision
 from pitcrew.core.event import (
     EVENT_TYPES,
@@ -190,17 +190,23 @@ def _absorb_attempt(incident: Incident, event: Event, at: datetime) -> Incident:
         case Turned(reason=reason):
             return _with_attempt(incident, turned=reason)
         case Acted(seen=seen):
-            undoable = incident.attempt.plan.undo is not None and seen is not Seen.NOT_DONE
-            undo = UndoStand.PENDING if undoable else UndoStand.NONE
-            return _with_attempt(incident, seen=seen, acted_at=at, undo=undo)
+            return _acted(incident, seen, at)
         case Failed(reason=reason):
-            return _with_attempt(incident, seen=Seen.NOT_DONE, acted_at=at, effective=False, verified=reason)
+            nothing = is_all_or_nothing(incident.attempt.plan.action)
+            failed = _acted(incident, Seen.NOT_DONE if nothing else Seen.DONE, at)
+            return _with_attempt(failed, effective=False, verified=reason)
         case Verified(passed=False):
             return _with_attempt(incident, effective=False, verified=event.detail)
         case Kept(reason=reason):
             return _with_attempt(incident, undo_detail=reason)
         case _:
             return incident
+
+
+def _acted(incident: Incident, seen: Seen, at: datetime) -> Incident:
+    undoable = incident.attempt.plan.undo is not None and seen is not Seen.NOT_DONE
+    undo = UndoStand.PENDING if undoable else UndoStand.NONE
+    return _with_attempt(incident, seen=seen, acted_at=at, undo=undo)
 
 
 def _absorb_undo(incident: Incident, event: UndoPermitted | UndoIntended | Undone | UndoTurned) -> Incident:

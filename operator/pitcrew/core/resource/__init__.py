@@ -25,10 +25,12 @@ from pitcrew.core.resource.policy import Approvers, Budget, Mode, Policy, Rule, 
 from pitcrew.core.resource.probe import ANSWERS_MAX, DockerHealth, ExecProbe, Header, HttpGet, Probe, TcpSocket
 from pitcrew.core.resource.remediation import (
     Actions,
+    Command,
     ConnectNetworkAction,
     Remediation,
     RemoveFileAction,
     RestartAction,
+    RunCommandAction,
     StartAction,
     UnpauseAction,
 )
@@ -54,6 +56,7 @@ __all__ = [
     "Approvers",
     "Argument",
     "Budget",
+    "Command",
     "ConnectNetworkAction",
     "Desired",
     "DesiredNetwork",
@@ -90,6 +93,7 @@ __all__ = [
     "RestartAction",
     "Rule",
     "RuleEffect",
+    "RunCommandAction",
     "Selector",
     "ServiceKey",
     "Spec",

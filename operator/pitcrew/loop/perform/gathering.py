@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 
+from pitcrew.core.context import changes, former, probe_history
 from pitcrew.core.deviation import still_deviates
 from pitcrew.core.errors import TargetAbsent, Unavailable
 from pitcrew.core.event import (
     Event,
     EvidenceGathered,
 )
-from pitcrew.core.evidence import PROCESSES_MAX, gather
+from pitcrew.core.evidence import PROCESSES_MAX, Fact, gather
 from pitcrew.core.observation import LogLine, Observation, ProbeReason, RuntimeFacts
 from pitcrew.loop.desk import Desk
 
@@ -21,10 +22,24 @@ async def gather_evidence(desk: Desk) -> Event | None:
     runtime = desk.crew.runtimes[desk.service.spec.target.kind]
     logs, no_logs = await _logs(desk, seen)
     processes, no_processes = await _processes(desk, seen)
-    missing = (*no_logs, *no_processes)
-    events, asked = runtime.events(desk.service), desk.service.probes
-    evidence = gather(seen, desk.found(), logs, events, missing, processes, asked=asked)
+    evidence = gather(
+        seen,
+        desk.found(),
+        logs,
+        runtime.events(desk.service),
+        (*no_logs, *no_processes),
+        processes,
+        asked=desk.service.probes,
+        changes=changes(seen, desk.healthy, desk.unchanged),
+        history=_history(desk),
+        former=former(desk.past),
+    )
     return EvidenceGathered(evidence=evidence, deviations=desk.found())
+
+
+def _history(desk: Desk) -> tuple[Fact, ...]:
+    """How long the probes have failed; a rehearsal, which takes one look for many, has no history to tell."""
+    return probe_history(desk.watch, desk.now()) if desk.hired_at is not None else ()
 
 
 def _telling(desk: Desk, seen: Observation) -> bool:

@@ -1,6 +1,7 @@
-"""The changing half of the Docker runtime: start and restart, files, networks, unpause. Only the Mechanic holds one."""
+"""The changing half of the Docker runtime: runs, files, networks, pauses, commands. Only the Mechanic holds one."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar, assert_never
@@ -8,6 +9,7 @@ from typing import TypeVar, assert_never
 from docker import errors
 
 from pitcrew.adapters.runtime.docker import archive, commands, networks
+from pitcrew.adapters.runtime.docker.declared import DeclaredCommands, refuse_undeclared_command
 from pitcrew.adapters.runtime.docker.engine import CallFailed, Engine, Session, checked, explanation, url
 from pitcrew.adapters.runtime.docker.facts import Inspected, facts_of
 from pitcrew.adapters.runtime.docker.frames import head_of
@@ -23,6 +25,7 @@ from pitcrew.core.action import (
     RemoveFile,
     Restart,
     RestoreFile,
+    RunCommand,
     Seen,
     Start,
     Trace,
@@ -30,6 +33,7 @@ from pitcrew.core.action import (
     obstacle,
 )
 from pitcrew.core.errors import EffectFailed, EngineForbidden, EngineUnavailable, OutcomeUnknown, Refused
+from pitcrew.core.observation import RuntimeFacts
 from pitcrew.core.resource import HealthyService
 from pitcrew.ports import TargetLock
 
@@ -43,7 +47,9 @@ class DockerActuator:
 
     `kill_allowance_s` is what a restart may take beyond its grace: the engine waits up to ten seconds for the kill.
     `settle_s` is how long a request whose answer was lost may still be under way in the engine, when nothing in the
-    engine shows that it is; `poll_s` lies between two looks. `deadline_s` bounds a start and the work on files.
+    engine shows that it is; `poll_s` lies between two looks. `deadline_s` bounds a start and the work on files;
+    `may_signal_host` says whether commands past their timeout may be killed from this machine (None: when running as
+    root).
     """
 
     def __init__(
@@ -56,12 +62,14 @@ class DockerActuator:
         kill_allowance_s: float = 15.0,
         settle_s: float = 5.0,
         poll_s: float = 0.1,
+        may_signal_host: bool | None = None,
     ) -> None:
         self._engine = engine
         self._locks = locks
         self._keepsakes = Keepsakes(state_dir)
         self._deadline_s = deadline_s
         self._kill_allowance_s = kill_allowance_s
+        self._declared = DeclaredCommands(engine, may_signal_host=may_signal_host, settle_s=settle_s, poll_s=poll_s)
         self._hindsight = Hindsight(engine, kill_allowance_s=kill_allowance_s, settle_s=settle_s, poll_s=poll_s)
 
     async def prepare(self, service: HealthyService, action: Action, *, target_id: str, op: str) -> Trace:
@@ -69,9 +77,12 @@ class DockerActuator:
         _refuse_undeclared(service, action)
         self._lock((await self._engine.identity()).engine_id, target_id)
         try:
-            return await self._engine.call(
+            facts, trace = await self._engine.call(
                 lambda session: self._prepared(session, service, action, target_id, op), about=service.key
             )
+            if isinstance(action, RunCommand):
+                return replace(trace, notes=await self._declared.make_known(action, facts))
+            return trace
         except errors.NotFound as error:
             raise Refused(f"{service.key}: gone while it was looked at: {explanation(error)}") from error
         except errors.APIError as error:
@@ -100,6 +111,8 @@ class DockerActuator:
                 await self._effect(service, lambda session: networks.disconnect(session, network_id, trace.target_id))
             case RemoveFile(path=path):
                 await self._remove(service, path, trace)
+            case RunCommand():
+                await self._declared.run(service, action, trace)
             case RestoreFile(path=path):
                 kept = self._kept(trace.target_id, path)
                 await self._look(service, lambda session: _refuse_occupied(session, trace.target_id, path))
@@ -109,6 +122,8 @@ class DockerActuator:
 
     async def seen(self, service: HealthyService, action: Action, trace: Trace) -> Seen:
         """See `Actuator.seen`."""
+        if isinstance(action, RunCommand):
+            return await self._declared.seen(service, trace)
         return await self._hindsight.seen(service, action, trace)
 
     def release_locks(self) -> None:
@@ -127,7 +142,9 @@ class DockerActuator:
                 "declare the service in one of them only"
             )
 
-    def _prepared(self, session: Session, service: HealthyService, action: Action, target_id: str, op: str) -> Trace:
+    def _prepared(
+        self, session: Session, service: HealthyService, action: Action, target_id: str, op: str
+    ) -> tuple[RuntimeFacts, Trace]:
         seen = find(session, service)
         if seen.container_id != target_id:
             raise Refused(f"{service.key}: {target_id[:12]} was replaced by {seen.container_id[:12]}")
@@ -135,12 +152,14 @@ class DockerActuator:
         if reason := obstacle(action, facts):
             raise Refused(f"{service.key}: {reason}")
         notes = self._notes(session, seen, action)
-        return Trace(op=op, target_id=target_id, instance=seen.instance, notes=notes)
+        return facts, Trace(op=op, target_id=target_id, instance=seen.instance, notes=notes)
 
     def _notes(self, session: Session, seen: Inspected, action: Action) -> Mapping[str, str]:
         match action:
             case ConnectNetwork() | DisconnectNetwork():
                 return networks.notes_of(session, seen, action)
+            case RunCommand():
+                return {}
             case Start() | Restart() | Unpause():
                 return {"state": seen.state.value}
             case RemoveFile(path=path):
@@ -210,6 +229,8 @@ class DockerActuator:
 def _refuse_undeclared(service: HealthyService, action: Action) -> None:
     if isinstance(action, RemoveFile | RestoreFile) and action.path not in removable_paths(service):
         raise Refused(f"{service.key}: {action.path!r} is not declared in spec.remediation.actions.removeFile.paths")
+    if isinstance(action, RunCommand):
+        refuse_undeclared_command(service, action)
     desired = {network.name for network in service.spec.desired.networks}
     if isinstance(action, ConnectNetwork | DisconnectNetwork) and action.network not in desired:
         raise Refused(f"{service.key}: {action.network!r} is not declared in spec.desired.networks")

@@ -28,6 +28,8 @@ _SETTLES_MAX = 100
 _IMAGES_MAX = 1024
 _GRACE_S = 2.0
 """How long `timeout -k 1` may take beyond its limit before the connection is cut."""
+_TIMED_OUT = (124, 137)
+"""What `timeout` ends with when it had to end the command, politely or by force."""
 
 
 def removal(path: str) -> Sequence[str]:
@@ -68,6 +70,11 @@ def inspect_exec(session: Session, exec_id: str) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {}
 
 
+def is_timeout(exit_code: int, *, wrapped: bool) -> bool:
+    """Whether a command was ended by the image's own `timeout` that it was wrapped in."""
+    return wrapped and exit_code in _TIMED_OUT
+
+
 class Commands:
     """Runs commands in the containers of one engine. `may_signal_host`: we may kill processes of containers here."""
 
@@ -80,15 +87,29 @@ class Commands:
     async def run(self, facts: RuntimeFacts, argv: Sequence[str], *, timeout_s: float, bytes_max: int) -> ExecAnswer:
         """One command; raises as `Runtime.run` does."""
         try:
-            await self._check_left_behind(facts)
-            wrapped = await self._wraps(facts)
-            full = ["timeout", "-k", "1", f"{timeout_s:g}", *argv] if wrapped else list(argv)
-            answer = await self._carried_out(facts, full, timeout_s + (_GRACE_S if wrapped else 0), bytes_max)
+            full, limit_s = await self.bounded(facts, argv, timeout_s=timeout_s)
+            answer = await self._carried_out(facts, full, limit_s, bytes_max)
         except errors.APIError as error:
             raise _as_ours(error, facts) from error
-        if wrapped and answer.exit_code in (124, 137):
+        if answer.exit_code is not None and is_timeout(answer.exit_code, wrapped=limit_s > timeout_s):
             return ExecAnswer(exit_code=None, output=answer.output)
         return answer
+
+    async def bounded(
+        self, facts: RuntimeFacts, argv: Sequence[str], *, timeout_s: float
+    ) -> tuple[Sequence[str], float]:
+        """The arguments that a command is started with, and the seconds after which it is ended from here.
+
+        These are more than `timeout_s` where the image's own `timeout` ends it before.
+
+        Raises:
+            EngineUnavailable: an earlier command of this container could not be ended and still runs.
+            docker.errors.APIError: the engine does not let one be tried.
+        """
+        await self._check_left_behind(facts)
+        if await self._wraps(facts):
+            return ["timeout", "-k", "1", f"{timeout_s:g}", *argv], timeout_s + _GRACE_S
+        return list(argv), timeout_s
 
     async def _carried_out(
         self, facts: RuntimeFacts, argv: Sequence[str], limit_s: float, bytes_max: int
@@ -117,17 +138,26 @@ class Commands:
         raise EngineUnavailable(f"{about[:12]}: the engine gives no exit code for a command that closed its output")
 
     async def _ended(self, facts: RuntimeFacts, exec_id: str, output: str, bytes_max: int) -> ExecAnswer:
-        about = facts.target_id
-        seen = await self._engine.call(lambda session: inspect_exec(session, exec_id), about=about)
+        if await self.end(facts.target_id, exec_id):
+            return ExecAnswer(exit_code=None, output=output)
+        return ExecAnswer(exit_code=None, output=f"[could not be ended, may still run] {output}"[:bytes_max])
+
+    async def end(self, target_id: str, exec_id: str) -> bool:
+        """End a command that is past its timeout; whether it has ended.
+
+        Raises:
+            EngineUnavailable: the engine never started it, or cannot be asked.
+        """
+        seen = await self._engine.call(lambda session: inspect_exec(session, exec_id), about=target_id)
         if seen.get("Running") is not True:
             if seen.get("ExitCode") is None:
-                raise EngineUnavailable(f"{facts.name}: the engine took the command and did not start it in time")
-            return ExecAnswer(exit_code=None, output=output)
+                raise EngineUnavailable(f"{target_id[:12]}: the engine took the command and did not start it in time")
+            return True
         pid = seen.get("Pid")
-        if self._may_signal_host and isinstance(pid, int) and await asyncio.to_thread(end_command, pid, about):
-            return ExecAnswer(exit_code=None, output=output)
-        self._left_behind[about] = exec_id
-        return ExecAnswer(exit_code=None, output=f"[could not be ended, may still run] {output}"[:bytes_max])
+        if self._may_signal_host and isinstance(pid, int) and await asyncio.to_thread(end_command, pid, target_id):
+            return True
+        self._left_behind[target_id] = exec_id
+        return False
 
     async def _check_left_behind(self, facts: RuntimeFacts) -> None:
         exec_id = self._left_behind.get(facts.target_id)

@@ -10,7 +10,6 @@ from pitcrew.adapters.runtime.docker.engine import Engine, Session
 from pitcrew.adapters.runtime.docker.facts import Inspected
 from pitcrew.adapters.runtime.docker.targets import inspect, stat
 from pitcrew.core.action import (
-    Action,
     ConnectNetwork,
     DisconnectNetwork,
     RemoveFile,
@@ -25,6 +24,9 @@ from pitcrew.core.errors import Unavailable
 from pitcrew.core.observation import RuntimeState
 from pitcrew.core.resource import HealthyService
 
+Visible = Start | Restart | RemoveFile | RestoreFile | Unpause | ConnectNetwork | DisconnectNetwork
+"""Effects that show in the container; how a command ended is in the engine's own books."""
+
 
 class Hindsight:
     """Looks again and again until the outcome shows, or until it can no longer come."""
@@ -35,7 +37,7 @@ class Hindsight:
         self._settle_s = settle_s
         self._poll_s = poll_s
 
-    async def seen(self, service: HealthyService, action: Action, trace: Trace) -> Seen:
+    async def seen(self, service: HealthyService, action: Visible, trace: Trace) -> Seen:
         """Done as soon as it shows; else what the last look within the bound says."""
         loop = asyncio.get_running_loop()
         wait_s = action.grace_s + self._kill_allowance_s if isinstance(action, Restart) else self._settle_s
@@ -71,7 +73,7 @@ class Hindsight:
             await asyncio.sleep(self._poll_s)
 
 
-def _verdict(session: Session, action: Action, trace: Trace) -> Seen:
+def _verdict(session: Session, action: Visible, trace: Trace) -> Seen:
     seen = inspect(session, trace.target_id)
     match action:
         case Start():

@@ -1,4 +1,5 @@
-"""The changing half for local processes. Starts and ends are the shim's; files are changed here."""
+"""The changing half for local processes. Starts and ends are the shim's, commands the runner's; files are changed
+here."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -6,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import assert_never
 
-from pitcrew.adapters.runtime.process import inside
+from pitcrew.adapters.runtime.process import inside, runs
 from pitcrew.adapters.runtime.process.home import (
     Launch,
     Order,
@@ -25,11 +26,15 @@ from pitcrew.core.action import (
     RemoveFile,
     Restart,
     RestoreFile,
+    RunCommand,
     Seen,
     Start,
     Trace,
     Unpause,
+    declared_command,
+    failure_of,
     obstacle,
+    takes_s,
 )
 from pitcrew.core.errors import EffectFailed, InvalidInput, OutcomeUnknown, Refused, TargetAbsent, Unavailable
 from pitcrew.core.resource import HealthyService
@@ -38,6 +43,7 @@ KILL_SLACK_S = 15.0
 """Beyond the grace: the shim's own wait after a kill, and the start itself."""
 
 
+_COMMANDS = "spec.remediation.actions.runCommand.commands"
 _NOT_FOR_PROCESSES = "a local process has neither networks nor a pause; declare what fits a process"
 
 
@@ -96,10 +102,10 @@ class ProcessActuator:
             raise Refused(f"{service.key}: the target is {facts.target_id} by now, not {target_id}")
         if reason := obstacle(action, facts):
             raise Refused(f"{service.key}: {reason}")
-        notes = self._notes(service, action)
+        notes = self._notes(service, action, op)
         return Trace(op=op, target_id=target_id, instance=facts.instance, notes=notes)
 
-    def _notes(self, service: HealthyService, action: Action) -> dict[str, str]:
+    def _notes(self, service: HealthyService, action: Action, op: str) -> dict[str, str]:
         match action:
             case Start() | Restart():
                 return {}
@@ -120,6 +126,11 @@ class ProcessActuator:
                 if inside.status(_working_dir(service), path) is not None:
                     raise Refused(f"{path}: is there; what was kept of it never replaces anything")
                 return {"sha256": kept.sha256}
+            case RunCommand():
+                if declared_command(service.spec.remediation.actions, action.command) != action:
+                    raise Refused(f"{service.key}: {action.command} is not declared like this under {_COMMANDS}")
+                runs.lay_out(self._run_of(service, op))
+                return {}
             case Unpause() | ConnectNetwork() | DisconnectNetwork():
                 raise Refused(_NOT_FOR_PROCESSES)
             case _:
@@ -152,6 +163,9 @@ class ProcessActuator:
                 return (lambda: self._remove(service, path, trace)), self._effect_wait_s
             case RestoreFile(path=path):
                 return (lambda: self._restore(service, path, trace)), self._effect_wait_s
+            case RunCommand(timeout_s=timeout_s):
+                work = lambda: self._run(service, action, trace)  # noqa: E731
+                return work, timeout_s + 2 * self._effect_wait_s
             case Unpause() | ConnectNetwork() | DisconnectNetwork():
                 raise Refused(_NOT_FOR_PROCESSES)
             case _:
@@ -202,15 +216,47 @@ class ProcessActuator:
             raise Refused(f"{path}: what is kept of it is not what was kept then; nothing was put back")
         inside.restore(_working_dir(service), kept, content)
 
+    def _run(self, service: HealthyService, action: RunCommand, trace: Trace) -> None:
+        facts, _ = look_now(self._state_dir, service, self._now())
+        if facts is None or facts.instance != trace.instance or not facts.running:
+            raise Refused(f"{service.key}: the run that {action.command} was prepared for has ended; it was not run")
+        target = declared(service)
+        order = runs.Order(
+            argv=action.argv,
+            cwd=target.working_dir,
+            env=environment(target, self._launch.environ),
+            timeout_s=action.timeout_s,
+        )
+        runs.begin(self._run_of(service, trace.op), order, self._launch)
+        end = runs.await_end(self._run_of(service, trace.op), until=self._end_of(action))
+        match end.seen:
+            case Seen.DONE:
+                if failure := failure_of(action, end.code, end.detail):
+                    raise EffectFailed(failure)
+            case Seen.NOT_DONE:
+                raise Unavailable(f"{service.key}: {action.command} was not begun: {end.detail}")
+            case Seen.UNKNOWN:
+                raise OutcomeUnknown(f"{service.key}: {action.command}: {end.detail}")
+            case _:
+                assert_never(end.seen)
+
+    def _end_of(self, action: RunCommand) -> float:
+        """When its supervisor must have ended it, on the boot-time clock."""
+        return boot_time_s() + action.timeout_s + self._effect_wait_s
+
+    def _run_of(self, service: HealthyService, op: str) -> Path:
+        return runs.folder_of(home_of(self._state_dir, service), op)
+
     async def seen(self, service: HealthyService, action: Action, trace: Trace) -> Seen:
-        """Read the effect off the shim's record, or off the file."""
+        """Read the effect off the shim's record, the record of a command, or the file."""
+        wait_s = self._seen_wait_s + takes_s(action)
         if (running := self._under_way.get(trace.op)) is not None:
-            await asyncio.wait({running}, timeout=self._seen_wait_s)
+            await asyncio.wait({running}, timeout=wait_s)
             if not running.done():
                 return Seen.UNKNOWN
         try:
             return await self._workers.call(
-                service.key, self._seen_wait_s + self._look_timeout_s, self._seen, service, action, trace
+                service.key, wait_s + self._look_timeout_s, self._seen, service, action, trace
             )
         except (Unavailable, OSError, Refused, InvalidInput):
             return Seen.UNKNOWN
@@ -233,6 +279,8 @@ class ProcessActuator:
                     return Seen.NOT_DONE
                 kept, _ = inside.read(_working_dir(service), path, bytes_max=self._keep_bytes_max)
                 return Seen.DONE if kept.sha256 == trace.notes.get("sha256") else Seen.UNKNOWN
+            case RunCommand():
+                return runs.await_end(self._run_of(service, trace.op), until=self._end_of(action)).seen
             case Unpause() | ConnectNetwork() | DisconnectNetwork():
                 return Seen.NOT_DONE
             case _:
@@ -242,7 +290,7 @@ class ProcessActuator:
         return self._state_dir / "undo" / f"process.{service.metadata.namespace}.{service.metadata.name}"
 
     async def close(self) -> None:
-        """Take no more work; effects under way are the shim's and end by themselves."""
+        """Take no more work; effects under way are the shim's and the runner's, and end by themselves."""
         self._workers.close()
 
 
