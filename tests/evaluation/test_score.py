@@ -1,5 +1,6 @@
 """Scoring: one choice beside its label, the sums, their bounds, and what is worse than the rules alone."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -19,7 +20,7 @@ def healed() -> Incident:
     return incidents.healed().now
 
 
-def came(label: dict[str, object], *, alone: bool = True, incident: Incident | None = None) -> Came:
+def came(label: Mapping[str, object], *, alone: bool = True, incident: Incident | None = None) -> Came:
     case = labelled(label={"ours": True, "why": "so", "harmful": [], **label})
     who = incident or healed()
     step: Step = AskPermit(attempt=who.attempts[-1]) if alone and who.attempts else Wait(reason="a person")
@@ -124,7 +125,7 @@ def test_the_bounds_of_hits_and_of_misses_mirror_each_other() -> None:
         assert lower_bound(hits, 30) == pytest.approx(1 - upper_bound(30 - hits, 30), abs=1e-9)
 
 
-HARMFUL = {"harmful": True, "action_right": False}
+HARMFUL: dict[str, object] = {"harmful": True, "action_right": False}
 WORSE: dict[str, tuple[dict[str, object], dict[str, object], bool]] = {
     "as before": ({}, {}, False),
     "harmful now": ({}, HARMFUL, True),

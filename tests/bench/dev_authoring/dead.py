@@ -380,9 +380,9 @@ MEMORY: Sequence[Json] = (
         AGAIN,
         deviations=LOOPS,
         events=[
-            event(ago + lag, kind, **more)
+            one
             for ago in (250, 112, 44, 8)
-            for lag, kind, more in ((0.1, "OutOfMemory", {}), (0, "Died", {"exitCode": 137}))
+            for one in (event(ago + 0.1, "OutOfMemory"), event(ago, "Died", exitCode=137))
         ],
         noise=("no-flag",),
     ),
