@@ -8,17 +8,20 @@ MANIFESTS ?= manifests/victim.yaml
 STATE ?= .pitcrew/state
 FAULT ?= flag
 SERVICE ?= victim
+MODEL ?=
 PYTEST_ARGS ?=
 # Most tests wait for a real engine or a real process most of the time; tests of one file stay together.
 TEST_WORKERS ?= 3
 
 BIN := .venv/bin
 READY := .venv/.ready
+LLM_READY := .venv-llm/.ready
 REQUIREMENTS := requirements.lock $(wildcard victim-app/requirements.txt)
 # What is Python of our own; a folder counts once something is in it.
 TYPED := operator/pitcrew $(wildcard victim-app/app.py) $(wildcard tools/*.py) $(patsubst %/,%,$(sort $(dir $(wildcard chaos/*.py tests/*.py))))
 
-.PHONY: help demo test test-crash check run victim images base-image chaos-list chaos-break chaos-fix clean
+.PHONY: help demo test test-crash check run victim images base-image llm-venv llm-local record-demo
+.PHONY: chaos-list chaos-break chaos-fix clean
 
 help:
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -26,8 +29,8 @@ help:
 		/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 ##@ See it work
-demo: $(READY) ## break a real service and watch PitCrew heal it, on Docker or as a local process
-	@$(BIN)/python -m tools.demo
+demo: $(READY) $(if $(MODEL),$(LLM_READY)) ## break a real service and watch PitCrew heal it (MODEL=local: with a small model)
+	@$(BIN)/python -m tools.demo $(if $(MODEL),--model "$(MODEL)")
 
 run: $(READY) ## keep what MANIFESTS declares healthy (MANIFESTS=manifests/victim.yaml STATE=.pitcrew/state)
 	@mkdir -p "$(STATE)"
@@ -35,6 +38,9 @@ run: $(READY) ## keep what MANIFESTS declares healthy (MANIFESTS=manifests/victi
 
 victim: images ## start the container that manifests/victim.yaml is about, at 127.0.0.1:8080
 	@docker run --detach --name victim --restart unless-stopped --publish 127.0.0.1:8080:8080 pitcrew/victim:latest
+
+llm-local: $(READY) $(LLM_READY) ## serve a small model here for PitCrew to ask (MODEL=gemma3-270m or smollm2)
+	@$(BIN)/python -m tools.llm_local $(if $(MODEL),--model "$(MODEL)")
 
 ##@ Break it on purpose
 chaos-list: $(READY) ## list the faults
@@ -68,6 +74,11 @@ images: ## build the victim's image, pitcrew/victim:latest (BASE_IMAGE=... names
 base-image: ## make a base image from Debian's packages, where no image registry is reached (FORCE=1 anew)
 	@tools/base_image.sh
 
+llm-venv: $(LLM_READY) ## make .venv-llm, which serves small models here (once, about five minutes)
+
+record-demo: $(READY) $(LLM_READY) ## renew the model's answers that the demo plays where no model is (needs Docker)
+	@$(BIN)/python -m tools.record_model
+
 clean: ## remove what make made here; refused while something runs from it
 	@tools/clean.sh
 
@@ -81,3 +92,6 @@ $(READY): $(REQUIREMENTS) pyproject.toml
 	@$(BIN)/pip install -q --disable-pip-version-check $(addprefix -r ,$(REQUIREMENTS))
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+
+$(LLM_READY): requirements-llm.lock tools/llm_venv.sh
+	@PYTHON="$(PYTHON)" tools/llm_venv.sh

@@ -1,6 +1,6 @@
 """What every test may rely on: the real parts that markers ask for, and the victim's image.
 
-A test marked `docker` (later `browser`, `llm`, `cluster`) needs a real part. Where the part is missing its tests are
+A test marked `docker` or `llm` (later `browser`, `cluster`) needs a real part. Where the part is missing its tests are
 skipped, and one line at the end says what is missing and how to get it. `PITCREW_REQUIRE=docker,...` ends the
 session as a failure with that line instead, so that nothing is skipped where all of it is meant to be there.
 """
@@ -21,6 +21,7 @@ from docker.errors import DockerException, ImageNotFound
 from requests.exceptions import RequestException
 
 from tests import engine
+from tools import llm_local
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIRE_VARIABLE = "PITCREW_REQUIRE"
@@ -77,7 +78,7 @@ def _not_yet() -> str | None:
 PARTS: dict[str, Callable[[], str | None]] = {
     "docker": _docker_missing,
     "browser": _not_yet,
-    "llm": _not_yet,
+    "llm": llm_local.missing,
     "cluster": _not_yet,
 }
 

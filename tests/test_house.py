@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 TARGETS = {
     "demo", "run", "victim", "chaos-list", "chaos-break", "chaos-fix", "test",
-    "test-crash", "check", "images", "base-image", "clean",
+    "test-crash", "check", "images", "base-image", "clean", "llm-venv", "llm-local", "record-demo",
 }  # fmt: skip
 PIN = re.compile(r"[A-Za-z0-9._-]+==[^\s;]+")
 NO_ENGINE = "unix:///nonexistent/docker.sock"
@@ -65,7 +65,7 @@ def test_no_target_asks_for_more_rights() -> None:
 # --- the lock ---
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "victim-app/requirements.txt"])
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-llm.lock", "victim-app/requirements.txt"])
 def test_every_requirement_is_pinned_to_one_version(lock: str) -> None:
     lines = [line.split("#")[0].strip() for line in read(lock).splitlines()]
     assert [line for line in lines if line and not PIN.fullmatch(line)] == []
@@ -86,7 +86,9 @@ def test_the_victims_pins_agree_with_the_lock() -> None:
     }
 
 
-@pytest.mark.parametrize("path", ["requirements.in", "requirements.lock", "pyproject.toml", "Makefile", ".ci/run"])
+@pytest.mark.parametrize(
+    "path", ["requirements.in", "requirements.lock", "requirements-llm.lock", "pyproject.toml", "Makefile", ".ci/run"]
+)
 def test_no_index_and_no_machine_is_named(path: str) -> None:
     assert re.findall(r"https?://\S+|^\s*(?:-i|-f|--\S+).*|/(?:root|home|opt)/\S*", read(path), re.MULTILINE) == []
 

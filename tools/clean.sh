@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-MADE=(.venv .pitcrew/state .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis operator/pitcrew.egg-info)
+MADE=(.venv .venv-llm .pitcrew/state .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis operator/pitcrew.egg-info)
 
 say() { printf 'clean: %s\n' "$*"; }
 
@@ -16,7 +16,7 @@ users() {
             cat "$process/maps"
             tr '\0' '\n' <"$process/cmdline"
             true
-        } 2>/dev/null | grep -F -e "$PWD/.venv/" -e "$PWD/.pitcrew/state" -e "$PWD/.demo" >/dev/null; then
+        } 2>/dev/null | grep -F -e "$PWD/.venv/" -e "$PWD/.venv-llm/" -e "$PWD/.pitcrew/state" -e "$PWD/.demo" >/dev/null; then
             basename "$process"
         fi
     done | paste -sd ' '

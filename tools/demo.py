@@ -3,8 +3,11 @@
 Act one is healed by PitCrew alone. In act two the policy asks for a person: at a terminal that is you; without one the
 demo itself approves as a second user of this machine, and says so. Docker where an engine answers and an image can be
 had, else a local process; it says which and why. Exit 0 only if the journal shows the whole path of both.
+
+A model gives second opinions: the one in the environment, a small one on this machine (`--model`), else a recorded one.
 """
 
+import argparse
 import os
 import pwd
 import select
@@ -22,7 +25,8 @@ from pitcrew.entrypoints.cli import orders
 from tools.demo_seen import Follower, watched, witness
 from tools.demo_stage import docker_missing, docker_stage, operator, process_stage
 from tools.demo_world import DEMO, ROOT, STATE, DemoError, Stage, pitcrew, run_chaos, say, until
-from tools.recorded_model import playing, recordings
+from tools.llm_local import MODELS, UNHURRIED, LocalModelError, exports, serving
+from tools.recorded_model import RECORDED, playing, recordings
 
 COME_UP_S = 60
 ANSWER_S = 60
@@ -39,8 +43,11 @@ RULE = """
 """What act two adds to the policy in the manifest."""
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """The demo; 0 only if the service was healed by the audited path, twice."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=("local", *MODELS), help=f"serve one on this machine; local: {MODELS[0]}")
+    chosen = parser.parse_args(arguments).model
     began = time.monotonic()
     shutil.rmtree(DEMO, ignore_errors=True)
     (DEMO / "manifests").mkdir(parents=True, mode=0o700)
@@ -49,30 +56,36 @@ def main() -> int:
         reason = docker_missing()
         with (
             docker_stage() if not reason else process_stage(reason) as stage,
-            model() as told,
+            model(stage, MODELS[0] if chosen == "local" else chosen) as told,
             operator(stage, {**approving(), **told}),
         ):
             return play(stage, began)
-    except (DemoError, PitCrewError) as error:
+    except (DemoError, LocalModelError, PitCrewError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
 
 
 @contextmanager
-def model() -> Iterator[dict[str, str]]:
-    """What the operator is told about a model: the one that is configured, or one whose recorded answers are played."""
+def model(stage: Stage, local: str | None) -> Iterator[dict[str, str]]:
+    """What the operator is told about a model: the one on this machine that was chosen, the one that is configured, or
+    one whose recorded answers are played."""
+    if local:
+        say("Demo", f"the small model {local} on this machine gives second opinions; it thinks for a minute or less")
+        with serving(local) as url:
+            yield {**exports(local, url), **UNHURRIED}
+        return
     if os.environ.get("PITCREW_MODEL"):
         say("Demo", f"the model {os.environ['PITCREW_MODEL']} gives second opinions, as the environment says")
         yield {}
         return
-    known = recordings()
+    known = recordings(RECORDED / stage.on)
     say("Demo", "no model is configured; add one with PITCREW_MODEL, OPENAI_API_KEY and OPENAI_BASE_URL")
     say(
         "Demo",
         f"played instead: recorded answers of {known[0].model} of {known[0].date}, by the same client and checks",
     )
     with playing(known) as url:
-        yield {"PITCREW_MODEL": known[0].model, "OPENAI_BASE_URL": url, "OPENAI_API_KEY": "none"}
+        yield exports(known[0].model, url)
 
 
 def approving() -> dict[str, str]:

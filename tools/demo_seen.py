@@ -10,7 +10,8 @@ from pitcrew.core.incident import Incident, Phase, advance
 from pitcrew.core.record import Record, parse
 from tools.demo_world import STATE, Stage, docker, pitcrew, say, until
 
-HEAL_S = 90
+HEAL_S = 240
+"""Seconds that an incident has, a small model's answer included."""
 CREW = {
     "Opened": "Driver",
     "EvidenceGathered": "Driver",
@@ -97,7 +98,7 @@ def watched(stage: Stage) -> bool:
 
 def witness(stage: Stage) -> Iterator[str]:
     """What others than PitCrew saw."""
-    if stage.chaos[0] == "--docker":
+    if stage.on == "docker":
         yield from container_witness(stage)
         return
     history = STATE.glob("process/*/record.json")

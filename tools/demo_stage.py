@@ -44,6 +44,7 @@ def docker_stage() -> Iterator[Stage]:
     manifest.chmod(0o600)
     try:
         yield Stage(
+            on="docker",
             kind=f"docker container, published at 127.0.0.1:{port}",
             manifest=manifest,
             name=name,
@@ -78,6 +79,7 @@ def process_stage(reason: str) -> Iterator[Stage]:
     manifest.chmod(0o600)
     try:
         yield Stage(
+            on="process",
             kind=f"local process at 127.0.0.1:{port}",
             manifest=manifest,
             name="victim",

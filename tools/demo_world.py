@@ -23,8 +23,10 @@ class DemoError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """What the demo runs on: the manifest, the address of the service, and how chaos is told what to break."""
+    """What the demo runs on, `docker` or `process`: the manifest, the address of the service, and how chaos is told
+    what to break."""
 
+    on: str
     kind: str
     manifest: Path
     name: str

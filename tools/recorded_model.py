@@ -1,64 +1,57 @@
 """Play what a real model once answered, over HTTP on loopback, for a machine without one.
 
-    python tools/recorded_model.py [--port PORT]
+    python tools/recorded_model.py [--on docker|process] [--port PORT]
 
 PitCrew asks it like any endpoint: same client, same prompt, same checks. A request is answered by the recording of the
-same request, or else of the same kind of incident (`when` is a text of its prompt) asked in the same way; anything else
-gets a 404, and PitCrew goes on by its rules.
+same kind of incident (`when` is a text of its prompt), asked in the same way and at the same turn; anything else gets a
+404, and PitCrew goes on by its rules. `tools/record_model.py` makes the recordings.
 """
 
 import argparse
-import hashlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 RECORDED = Path(__file__).resolve().parent / "recorded"
+"""One directory for each kind of target the demo plays on, since their evidence differs."""
 BODY_BYTES_MAX = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recording:
-    """One exchange with a model, as `tools/record_model.py` wrote it down."""
+    """One exchange with a model. `turn` counts the answers that the model was shown of its own, 0 at first."""
 
     model: str
     date: str
     when: str
     way: str
-    digest: str
+    turn: int
     status: int
     response: str
 
 
-def recordings(directory: Path = RECORDED) -> tuple[Recording, ...]:
-    """All of them, by file name."""
+def recordings(directory: Path) -> tuple[Recording, ...]:
+    """All in one directory, by file name."""
     found = (json.loads(path.read_text(encoding="utf-8")) for path in sorted(directory.glob("*.json")))
-    return tuple(
-        Recording(
-            model=one["model"],
-            date=one["date"],
-            when=one["when"],
-            way=one["way"],
-            digest=one["requestDigest"],
-            status=one["status"],
-            response=one["response"],
-        )
-        for one in found
-    )
+    return tuple(Recording(**{field.name: one[field.name] for field in fields(Recording)}) for one in found)
+
+
+def way_and_turn(request: Mapping[str, Any]) -> tuple[str, int]:
+    """How structured output is asked for, and how often the model has answered before."""
+    way = request.get("response_format", {}).get("type", "text")
+    return way, sum(message["role"] == "assistant" for message in request["messages"])
 
 
 def fitting(known: Sequence[Recording], body: bytes) -> Recording | None:
     """The recording that answers a request."""
-    digest, text = hashlib.sha256(body).hexdigest(), body.decode("utf-8", "replace")
-    way = json.loads(body).get("response_format", {}).get("type", "text")
-    exact = (one for one in known if one.digest == digest)
-    alike = (one for one in known if one.way == way and one.when in text)
-    return next(exact, None) or next(alike, None)
+    asked, text = way_and_turn(json.loads(body)), body.decode()
+    return next((one for one in known if one.when in text and (one.way, one.turn) == asked), None)
 
 
 @contextmanager
@@ -94,12 +87,14 @@ def playing(known: Sequence[Recording], port: int = 0) -> Iterator[str]:
 def main(arguments: list[str] | None = None) -> int:
     """Play until interrupted."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--on", choices=("docker", "process"), default="docker", help="default: %(default)s")
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; any free one by default")
-    known = recordings()
+    chosen = parser.parse_args(arguments)
+    known = recordings(RECORDED / chosen.on)
     if not known:
-        print(f"no recordings in {RECORDED}; tools/record_model.py makes them", file=sys.stderr)
+        print(f"no recordings in {RECORDED / chosen.on}; tools/record_model.py makes them", file=sys.stderr)
         return 1
-    with playing(known, parser.parse_args(arguments).port) as url:
+    with playing(known, chosen.port) as url:
         names = ", ".join(sorted({f"{one.model} of {one.date}" for one in known}))
         print(f"recorded answers of {names}\nexport OPENAI_BASE_URL={url} PITCREW_MODEL={known[0].model}", flush=True)
         with suppress(KeyboardInterrupt):

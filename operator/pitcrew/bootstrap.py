@@ -24,8 +24,8 @@ from pitcrew.core.resource import HealthyService, TargetKind
 from pitcrew.core.storm import Sky
 from pitcrew.loop.control import Control
 from pitcrew.loop.crew import Crew
+from pitcrew.loop.expenses import Expenses
 from pitcrew.loop.fleet import Fleet
-from pitcrew.loop.tokens import Tokens
 from pitcrew.ports import (
     Actuator,
     Clock,
@@ -43,6 +43,7 @@ from pitcrew.ports import (
     StatusSink,
     StopSwitch,
     TargetLock,
+    Transcripts,
     Witness,
 )
 from pitcrew.settings import Settings
@@ -79,6 +80,7 @@ class World:
     witnesses: tuple[Witness, ...] = ()
     consultant: Consultant | None = None
     search: RunbookSearch | None = None
+    transcripts: Transcripts | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +120,7 @@ def prepare_state(state: Path) -> Path:
     state = state.absolute()
     make_directory(state, 0o755)
     make_directory(state / "run", 0o711)
-    for name in ("journal", "official", "mechanic", "undo", "process"):
+    for name in ("journal", "official", "mechanic", "undo", "process", "model"):
         make_directory(state / name, 0o700)
     return state
 
@@ -135,6 +137,7 @@ def open_world(settings: Settings) -> World:
     from pitcrew.adapters.runbooks.files import RunbookFiles
     from pitcrew.adapters.status.files import StatusFiles
     from pitcrew.adapters.stop.files import StopFile
+    from pitcrew.adapters.transcripts.files import TranscriptFiles
     from pitcrew.official.key import signing_key
 
     state = prepare_state(settings.state)
@@ -167,6 +170,7 @@ def open_world(settings: Settings) -> World:
         witnesses=_witnesses(settings, journal, _breakers(runtimes, consultant)),
         consultant=consultant,
         search=_search(runbooks) if consultant else None,
+        transcripts=TranscriptFiles(state / "model"),
     )
 
 
@@ -305,11 +309,12 @@ def assemble(world: World, settings: Settings) -> Operator:
         runbooks=world.runbooks,
         standing=standing,
         sky=sky,
-        tokens=Tokens(),
+        expenses=Expenses(),
         halted=lambda: _halted(world),
         witnesses=world.witnesses,
         consultant=world.consultant,
         search=world.search,
+        transcripts=world.transcripts,
     )
     ending = asyncio.Event()
     fleet = Fleet(crew, world.manifests, ending)

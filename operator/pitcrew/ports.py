@@ -8,6 +8,7 @@ from typing import Protocol
 from pitcrew.core.action import Action, Seen, Trace
 from pitcrew.core.approval import Approval, ApprovalRequest, Decision
 from pitcrew.core.conditions import ServiceStatus
+from pitcrew.core.cost import Usage
 from pitcrew.core.event import Event
 from pitcrew.core.incident import Incident
 from pitcrew.core.observation import LogLine, Observation, ProbeResult, RuntimeEvent, RuntimeFacts, Sight
@@ -29,6 +30,7 @@ from pitcrew.core.resource import (
 )
 from pitcrew.core.runbook import Runbook
 from pitcrew.core.shortlist import Hit
+from pitcrew.core.transcript import Transcript
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -286,10 +288,10 @@ class StopSwitch(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What a model said: its text as it came, what it cost as far as it told, and the way it was asked."""
+    """What a model said: its text as it came, what its endpoint tells of tokens, true or not, and the way of asking."""
 
     text: str
-    tokens: int | None
+    usage: Usage | None
     way: str
 
 
@@ -298,8 +300,9 @@ class Consultant(Protocol):
 
     model: str
 
-    async def ask(self, question: Question, egress: Egress) -> Answer:
-        """Its answer, within the deadline it was built with, whatever its endpoint does; cancelled, it ends at once.
+    async def ask(self, question: Question, egress: Egress, *, within_s: float | None = None) -> Answer:
+        """Its answer, whatever its endpoint does, within the deadline it was built with, or `within_s` seconds where
+        that is sooner; cancelled, it ends at once. A question that names a way is asked in that way only.
 
         Nothing of the question goes farther than `egress`: under Local no connection is made but to this machine's
         loopback, whatever a name resolves to, and under None none at all.
@@ -311,6 +314,24 @@ class Consultant(Protocol):
 
     async def close(self) -> None:
         """Let go of its connections."""
+
+
+class Transcripts(Protocol):
+    """Keeps what models were sent and what they answered, for people. Nothing is decided by it."""
+
+    async def keep(self, transcript: Transcript) -> None:
+        """Keep it in place of an earlier one of the same question in the same incident.
+
+        Raises:
+            Unavailable: it cannot be kept.
+        """
+
+    async def prune(self, before: datetime) -> int:
+        """Remove those of questions asked before an instant; how many.
+
+        Raises:
+            Unavailable: they cannot be removed.
+        """
 
 
 class Mechanic(Protocol):

@@ -68,9 +68,25 @@ class Settings(BaseModel):
     model_answer_tokens_max: Annotated[int, Field(ge=64, le=32_768)] = 600
     """Tokens of one answer; the object asked for has about 150. Models that think aloud need some thousands."""
     model_tokens_per_incident_max: Annotated[int, Field(ge=0, le=10_000_000)] = 30_000
-    """Tokens that asking may cost in one incident; a question has at most 7,000, new evidence asks anew."""
+    """Tokens that asking may cost in one incident; a question has at most 7,000, and as many where its answer cannot be
+    used and it is asked again; new evidence asks anew."""
+    model_tokens_per_hour_max: Annotated[int, Field(ge=0, le=1_000_000_000)] = 200_000
+    """Tokens that asking may cost in one hour on all services; some thirty questions, more than a bad hour needs."""
     model_tokens_per_day_max: Annotated[int, Field(ge=0, le=1_000_000_000)] = 500_000
     """Tokens that asking may cost in 24 hours on all services; a bound on the bill, and on what a bad day sends out."""
+    model_price_in_per_million: Annotated[int, Field(ge=0, le=10_000_000_000)] = 0
+    """Microdollars that a million tokens of prompts cost: 150000 for 0.15 dollars; default: money is not counted."""
+    model_price_out_per_million: Annotated[int, Field(ge=0, le=10_000_000_000)] = 0
+    """Microdollars that a million tokens of answers cost; default: money is not counted."""
+    model_money_per_incident_max: Annotated[int, Field(ge=0, le=10**15)] = 500_000
+    """Microdollars that asking may cost in one incident; half a dollar, far below what an outage costs."""
+    model_money_per_hour_max: Annotated[int, Field(ge=0, le=10**15)] = 2_000_000
+    """Microdollars that asking may cost in one hour on all services."""
+    model_money_per_day_max: Annotated[int, Field(ge=0, le=10**15)] = 10_000_000
+    """Microdollars that asking may cost in 24 hours on all services; ten dollars, a bill nobody is woken for."""
+    model_transcripts_days: Annotated[int, Field(ge=0, le=3_650)] = 14
+    """Days that prompts and answers are kept in `STATE/model`, redacted, for `pitcrew why --prompt`; two weeks outlast
+    most postmortems. 0 keeps none."""
     heartbeat_s: Annotated[int, Field(ge=1, le=3600)] = 30
     """Seconds after which an unchanged status is written again, so that its age tells whether PitCrew lives."""
     webhook: Annotated[str, Field(max_length=2000)] | None = None

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
 
@@ -18,10 +16,13 @@ from pitcrew.adapters.metrics.catalogue import METRICS
 from pitcrew.adapters.metrics.server import MetricsServer, parsed
 from pitcrew.adapters.metrics.witness import OTHER, VALUES_MAX, Metrics
 from pitcrew.core.approval import Decision
+from pitcrew.core.cost import Usage
+from pitcrew.core.diagnosis import Cause
 from pitcrew.core.errors import InvalidInput
-from pitcrew.core.event import Event, from_record
+from pitcrew.core.event import Advised, ModelAsked, from_record
 from pitcrew.core.incident import Incident, advance
 from pitcrew.core.observation import Blind, Observation, Outcome, ProbeReason, ProbeResult
+from pitcrew.core.opinion import Opinion
 from pitcrew.core.order import Person
 from pitcrew.core.resource import ServiceKey
 from pitcrew.ports import Pulse
@@ -96,21 +97,34 @@ def test_the_pulse_shows_where_the_loop_stands() -> None:
     assert value(metrics, "pitcrew_journal_writable") == 0
 
 
-def test_calls_to_a_model_and_their_tokens_are_counted() -> None:
+def test_questions_to_a_model_their_tokens_and_their_money_are_counted() -> None:
     metrics, incident = fresh(), incidents.healed().now
-    for fields in (
-        {"type": "ModelAsked", "model": "small"},
-        {"type": "Advised", "model": "small", "opinion": "x", "tokens": 700},
-        {"type": "ModelAsked", "model": "small"},
-        {"type": "Advised", "model": "small", "opinion": None, "tokens": 40},
-    ):
-        metrics.recorded(cast(Event, SimpleNamespace(**fields)), incident, BEGIN, 0.0)
+    asked = ModelAsked(model="small", prompt_digest="p", evidence_digest="e", tokens_reserved=900)
+    failed = Advised(
+        model="small",
+        prompt_digest="p",
+        evidence_digest="e",
+        opinion=None,
+        failure="refused",
+        tokens=740,
+        usage=Usage(tokens_in=700, tokens_out=40),
+        microdollars=130,
+        late=False,
+        agrees=None,
+        note="",
+        repaired="no JSON object",
+    )
+    said = Opinion(cause=Cause.HANG, runbook="hang", evidence=("E1",), confidence=9, summary="s")
+    for event in (asked, failed, asked, replace(failed, opinion=said, failure="", repaired="")):
+        metrics.recorded(event, incident, BEGIN, 0.0)
     outcomes = {one: value(metrics, "pitcrew_model_calls_total", model="small", outcome=one) for one in CALLS}
-    assert outcomes == {"Asked": 2, "Answered": 1, "Failed": 1}
-    assert value(metrics, "pitcrew_model_tokens_total", model="small") == 740
+    assert outcomes == {"Asked": 2, "Answered": 1, "Failed": 1, "AskedAgain": 1}
+    assert value(metrics, "pitcrew_model_tokens_total", model="small", kind="In") == 1400
+    assert value(metrics, "pitcrew_model_tokens_total", model="small", kind="Out") == 80
+    assert value(metrics, "pitcrew_model_microdollars_total", model="small") == 260
 
 
-CALLS = ("Asked", "Answered", "Failed")
+CALLS = ("Asked", "Answered", "Failed", "AskedAgain")
 
 
 def test_people_are_timed_from_the_question_to_the_answer(tmp_path: Path) -> None:

@@ -1,15 +1,17 @@
 """Incidents made by hand out of the real stages: what was seen goes through evidence, diagnosis, runbook, risk and
 policy, and every event through `advance`. The records are those that a journal would hold, chained."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from pitcrew.adapters.runbooks.files import built_in
 from pitcrew.core.action import Action, Irreversible, Seen, Trace
+from pitcrew.core.cost import Usage
 from pitcrew.core.deviation import Deviation, DeviationKind, severity
-from pitcrew.core.diagnosis import diagnose
+from pitcrew.core.diagnosis import Cause, diagnose
 from pitcrew.core.event import (
     Acted,
+    Advised,
     Checked,
     Diagnosed,
     Escalated,
@@ -20,6 +22,7 @@ from pitcrew.core.event import (
     Judged,
     Kept,
     Live,
+    ModelAsked,
     NothingToTry,
     Opened,
     Permitted,
@@ -49,13 +52,16 @@ from pitcrew.core.observation import (
     RuntimeFacts,
     RuntimeState,
 )
+from pitcrew.core.opinion import Opinion
 from pitcrew.core.permit import Direction, Permit
 from pitcrew.core.policy import Spending, Tries, judge, policy_digest, target_digest
+from pitcrew.core.prompt import Message, Role, evidence_digest
 from pitcrew.core.proposal import NoRemedy, Plan, Proposal, propose
 from pitcrew.core.record import Head, Instant, Record, parse, seal
 from pitcrew.core.resource import HealthyService, TargetKind
 from pitcrew.core.risk import assess
 from pitcrew.core.runbook import retrieve
+from pitcrew.core.transcript import Transcript, Turn, answer_kept
 
 BEGIN = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 FLAG = "/app/broken.flag"
@@ -317,6 +323,81 @@ def hostile() -> Story:
     story.happens(Intended(trace=story._trace("do")))
     story.happens(Acted(seen=Seen.DONE, detail=HOSTILE))
     return story.verifies(passed=True, detail=HOSTILE).reports()
+
+
+WORDS_OF_MODEL = ('I\x1b[2J think: {"cause": "FlagFile"} password=hunter2-very-secret', '{"cause": "FlagFile", ...}')
+"""What the model of `advised` answered in its two turns."""
+
+
+def advised() -> Story:
+    """As healed, beside a model: it is asked, its first answer is no use, its second agrees; then its budget is spent,
+    and the last question is still open."""
+    story = Story(service=service(), seen=observed(facts(), failing(detail="SERVICE UNHEALTHY")))
+    story.opens().investigates()
+    asked = ModelAsked(
+        model="small-1",
+        prompt_digest="ab" * 32,
+        evidence_digest=evidence_digest(story.now.evidence),
+        tokens_reserved=7_100,
+        microdollars_reserved=1_290,
+    )
+    said = Opinion(
+        cause=Cause.FLAG_FILE,
+        runbook="flag-file",
+        evidence=("E1",),
+        confidence=80,
+        summary="a file is in the way",
+        quotes=("declared file exists",),
+    )
+    answered = Advised(
+        model="small-1",
+        prompt_digest=asked.prompt_digest,
+        evidence_digest=asked.evidence_digest,
+        opinion=said,
+        failure="",
+        tokens=3_310,
+        usage=Usage(tokens_in=3_100, tokens_out=210),
+        microdollars=591,
+        late=False,
+        agrees=True,
+        note="the model says FlagFile, 80 of 100; the rules say FlagFile",
+        way="json_schema",
+        repaired="no evidence; no runbook",
+    )
+    refused = "over budget: 3310 + 7100 of 9000 tokens in this incident"
+    nothing = Advised(
+        model="small-1",
+        prompt_digest="",
+        evidence_digest="ef" * 32,
+        opinion=None,
+        failure=refused,
+        tokens=0,
+        late=True,
+        agrees=None,
+        note=f"no second opinion: {refused}",
+    )
+    story.happens(asked).happens(answered, after_ms=4_200).plans().acts().happens(nothing)
+    story.happens(replace(asked, prompt_digest="12" * 32, evidence_digest="34" * 32))
+    return story.verifies(passed=True, detail="the deviation stayed away for 10 s").reports()
+
+
+def transcript(story: Story) -> Transcript:
+    """What is kept of the first question of `advised`."""
+    first, second = WORDS_OF_MODEL
+    system = Message(role=Role.SYSTEM, text="You diagnose one incident.\nAnswer with one JSON object.")
+    user = Message(role=Role.USER, text='EVIDENCE\n{"id": "E1", "text": "declared file exists"}\nEND OF EVIDENCE.')
+    again = (Message(role=Role.ASSISTANT, text="I think"), Message(role=Role.USER, text="That answer was not taken."))
+    return Transcript(
+        incident=story.id,
+        model="small-1",
+        prompt_digest="ab" * 32,
+        asked_at=story.now.advice[0].asked_at,
+        left_out=("E7 (Log)", "E8 (Log)"),
+        turns=(
+            Turn(sent=(system, user), way="json_schema", answer=answer_kept(first), trouble="no evidence; no runbook"),
+            Turn(sent=again, way="json_schema", answer=answer_kept(second)),
+        ),
+    )
 
 
 def evidence_of(

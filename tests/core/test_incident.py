@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -236,8 +237,8 @@ def test_a_models_word_is_kept_in_any_phase_and_changes_nothing_else(phase: Phas
 
 def test_tokens_set_aside_count_until_the_answer_says_what_it_cost() -> None:
     asked_twice = then(STOOD_OPEN, ASKED, ASKED)
-    assert asked_twice.tokens == 1800
-    assert then(asked_twice, ADVISED).tokens == 900 + 700
+    assert asked_twice.cost.tokens == 1800
+    assert then(asked_twice, ADVISED).cost.tokens == 900 + 700
     alone = then(STOOD_OPEN, replace(ADVISED, opinion=None, failure="over budget", tokens=0))
     assert [(one.failure, one.tokens) for one in alone.advice] == [("over budget", 0)]
 
@@ -250,6 +251,21 @@ def test_that_nobody_was_asked_is_kept_beside_what_a_model_says_and_moves_nothin
     assert replace(after, advice=(), events=before.events) == before
     (_, asked) = advance(advance(after, ASKED, at(8)), ADVISED, at(9)).advice
     assert asked.opinion == OPINION
+
+
+def test_the_word_of_a_model_in_an_old_journal_has_no_quotes_and_no_money() -> None:
+    entry = to_entry("victim-1", "default/victim", ADVISED)
+    newer = ("usage", "microdollars", "way", "repaired", "unkept")
+    data: dict[str, Any] = {key: value for key, value in entry.data.items() if key not in newer}
+    data["opinion"] = {key: value for key, value in data["opinion"].items() if "quotes" not in key}
+    assert from_record(replace(healed().records[0], type="Advised", data=data)) == ADVISED
+    asked: dict[str, Any] = {
+        "model": "m",
+        "prompt_digest": "p" * 64,
+        "evidence_digest": "e" * 64,
+        "tokens_reserved": 900,
+    }
+    assert from_record(replace(healed().records[0], type="ModelAsked", data=asked)) == ASKED
 
 
 def acting(**changes: object) -> Incident:

@@ -12,31 +12,47 @@ from pitcrew.core.diagnosis import Cause, Diagnoser, Diagnosis
 from pitcrew.core.history import History
 from pitcrew.core.opinion import (
     ANSWER_BYTES_MAX,
+    QUOTE_BYTES_MAX,
     SUMMARY_BYTES_MAX,
     TRUST_MAX,
     Opinion,
     Unusable,
     Weighed,
+    ask_again,
     confirmed,
     leading,
     parse_answer,
+    repair_reserve,
     weigh,
 )
-from pitcrew.core.prompt import Vocabulary
+from pitcrew.core.prompt import Question, Role, Vocabulary
 from pitcrew.core.resource import Level
 from pitcrew.core.risk import assess, cautious, doubt_of
 from tests.core.incidents import healed
 from tests.core.scene import declared
 
-WORDS = Vocabulary(causes=("Hang", "FlagFile", "Unknown"), runbooks=("hang", "flag-file"), evidence=("E1", "E2"))
+WORDS = Vocabulary(
+    causes=("Hang", "FlagFile", "Unknown"),
+    runbooks=("hang", "flag-file"),
+    evidence=("E1", "E2", "E3"),
+    texts=("probe failed: no answer in 3 s", "the log ends at ‹time›", "memory at 12 %"),
+)
 GOOD: dict[str, object] = {
     "summary": "it hangs",
     "cause": "Hang",
     "evidence": ["E1", "E2"],
+    "quotes": ["no answer in 3 s"],
     "runbook": "hang",
     "confidence": 80,
 }
-TAKEN = Opinion(cause=Cause.HANG, runbook="hang", evidence=("E1", "E2"), confidence=80, summary="it hangs")
+TAKEN = Opinion(
+    cause=Cause.HANG,
+    runbook="hang",
+    evidence=("E1", "E2"),
+    confidence=80,
+    summary="it hangs",
+    quotes=("no answer in 3 s",),
+)
 
 
 def as_text(**changes: object) -> str:
@@ -62,6 +78,40 @@ def test_no_runbook_is_a_choice_too() -> None:
     found = parse_answer(as_text(runbook="None"), WORDS)
     assert isinstance(found, Opinion)
     assert found.runbook == ""
+
+
+QUOTED = {
+    "none": ([], (), ()),
+    "blank": ([" ", ""], (), ()),
+    "two, out of two items": (["no answer", "ends at ‹time›"], ("no answer", "ends at ‹time›"), ()),
+    "with other white space": (["no\n answer\tin 3 s "], ("no answer in 3 s",), ()),
+    "the same twice": (["no answer", "no  answer"], ("no answer",), ()),
+    "of an item it does not cite": (["memory at 12 %"], (), ("memory at 12 %",)),
+    "invented": (["out of memory"], (), ("out of memory",)),
+    "invented beside a true one": (["no answer", "out of memory"], ("no answer",), ("out of memory",)),
+    "over two items": (["no answer in 3 s the log ends"], (), ("no answer in 3 s the log ends",)),
+    "in other letters": (["No answer"], (), ("No answer",)),
+}
+
+
+@pytest.mark.parametrize(("quotes", "found", "lost"), QUOTED.values(), ids=QUOTED.keys())
+def test_a_quote_stands_word_for_word_in_what_is_cited_or_it_is_a_misquote(
+    quotes: list[str], found: tuple[str, ...], lost: tuple[str, ...]
+) -> None:
+    read = parse_answer(as_text(quotes=quotes), WORDS)
+    assert isinstance(read, Opinion)
+    assert (read.quotes, read.misquotes) == (found, lost)
+
+
+def test_quotes_may_be_left_out_and_a_misquote_is_cleaned_and_bounded() -> None:
+    without = parse_answer(json.dumps({key: value for key, value in GOOD.items() if key != "quotes"}), WORDS)
+    assert without == replace(TAKEN, quotes=())
+    wild = parse_answer(as_text(quotes=["\x1b[2Jpassword=hunter2-very-secret " + "y" * 2_000 + "\ud800"]), WORDS)
+    assert isinstance(wild, Opinion)
+    (kept,) = wild.misquotes
+    assert len(kept.encode()) <= QUOTE_BYTES_MAX
+    assert kept.isprintable()
+    assert "hunter2" not in kept
 
 
 REFUSED = {
@@ -90,6 +140,11 @@ REFUSED = {
     "evidence as an object": as_text(evidence={"E1": 1}),
     "too much evidence": as_text(evidence=["E1"] * 13),
     "nested evidence": as_text(evidence=[["E1"]]),
+    "quotes as text": as_text(quotes="no answer"),
+    "a quote as a number": as_text(quotes=[3]),
+    "a quote as an object": as_text(quotes=[{"id": "E1", "quote": "no answer"}]),
+    "too many quotes": as_text(quotes=["no answer"] * 5),
+    "quotes of null": as_text(quotes=None),
     "NaN": as_text(confidence=float("nan")),
     "infinity": as_text(confidence=float("inf")),
     "a float": as_text(confidence=80.0),
@@ -131,6 +186,41 @@ def test_no_text_breaks_the_reading(text: str) -> None:
     assert isinstance(parse_answer(text, WORDS), Unusable)
 
 
+# Asking again
+
+QUESTION = Question(system="choose", user="EVIDENCE", vocabulary=WORDS)
+TEMPLATE_MARKS = ("<|im_end|>", "<|im_start|>system", "<start_of_turn>", "</s>", "[INST]", "[/INST]", "<<SYS>>", "```")
+
+
+def test_an_answer_that_was_not_taken_is_given_back_with_the_reason_and_the_question_stays_the_same() -> None:
+    again = ask_again(QUESTION, '{"cause": ["Hang"]}', Unusable(reason="no runbook"), "json_object")
+    asked, answered, told = again.messages[1:]
+    assert (asked.text, answered.role, answered.text) == ("EVIDENCE", Role.ASSISTANT, '{"cause": ["Hang"]}')
+    assert "not taken: no runbook. Answer the same question" in told.text
+    assert (told.role, again.way, again.vocabulary) == (Role.USER, "json_object", WORDS)
+    assert again.digest == QUESTION.digest
+    assert again.reserve.tokens > QUESTION.reserve.tokens
+
+
+def test_what_is_given_back_is_data_without_secrets_marks_or_thinking() -> None:
+    wild = "<think>" + "x" * 900 + "</think>" + " ".join(TEMPLATE_MARKS) + " \x1b[2J password=hunter2-very-secret"
+    again = ask_again(QUESTION, wild, Unusable(reason=wild), "text")
+    for message in again.more:
+        assert not [mark for mark in TEMPLATE_MARKS if mark in message.text]
+        assert "hunter2" not in message.text
+        assert message.text.isprintable()
+    assert "xxx" not in again.more[0].text
+
+
+@given(st.text(max_size=3_000), st.text(max_size=400))
+def test_asking_again_never_takes_more_than_was_set_aside(answer: str, reason: str) -> None:
+    again = ask_again(QUESTION, answer, Unusable(reason=reason), "text")
+    reserve = repair_reserve(QUESTION)
+    assert again.reserve.tokens_in <= reserve.tokens_in
+    assert again.reserve.tokens_out == reserve.tokens_out
+    assert all(message.text for message in again.messages)
+
+
 def rules(cause: Cause) -> tuple[Diagnosis, ...]:
     return (Diagnosis(cause=cause, confidence=90, evidence=("E1",), by=Diagnoser.RULES, summary="by rule"),)
 
@@ -148,6 +238,8 @@ WEIGHED = {
     "it does not know": (Cause.FLAG_FILE, says(Cause.UNKNOWN, ""), None),
     "the rules do not know": (Cause.UNKNOWN, says(Cause.FLAG_FILE, "flag-file"), None),
     "it said nothing": (Cause.FLAG_FILE, None, None),
+    "its quote holds": (Cause.FLAG_FILE, replace(says(Cause.FLAG_FILE, "flag-file"), quotes=("x",)), True),
+    "it misquotes": (Cause.FLAG_FILE, replace(says(Cause.FLAG_FILE, "flag-file"), misquotes=("x",)), None),
 }
 
 

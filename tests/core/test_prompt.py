@@ -118,7 +118,7 @@ def test_a_prompt_is_bounded_and_each_item_is_one_line_of_data_that_forges_no_ma
         assert not items
         return
     assert question.bytes <= PROMPT_BYTES_MAX
-    assert question.tokens_reserved > question.answer_tokens_max
+    assert question.reserve.tokens > question.answer_tokens_max
     assert question.evidence_tokens <= EVIDENCE_TOKENS_MAX
     marked = [line for line in question.user.split("\n") if BOUNDARY in line.lower()]
     assert marked == [f"BEGIN {BOUNDARY}", f"END {BOUNDARY}"]

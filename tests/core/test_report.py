@@ -6,6 +6,7 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from pitcrew.core.incident import (
     replay,
 )
-from pitcrew.core.report import postmortem, rendered_span, section_data, section_text, spans, timeline, why
+from pitcrew.core.report import asked, postmortem, rendered_span, section_data, section_text, spans, timeline, why
 from tests.core import incidents
 from tests.core.incidents import Story
 
@@ -25,6 +26,7 @@ STORIES: dict[str, Callable[[], Story]] = {
     "self-recovered": incidents.self_recovered,
     "denied": incidents.denied,
     "hostile": incidents.hostile,
+    "advised": incidents.advised,
 }
 
 
@@ -45,6 +47,37 @@ def test_the_postmortem_reads_as_its_golden_file(name: str) -> None:
 def test_why_reads_as_its_golden_file(name: str) -> None:
     story = STORIES[name]()
     as_golden(f"why-{name}.txt", section_text(why(story.now, story.records)))
+
+
+GONE = "no transcript is here"
+
+
+def test_what_models_were_asked_reads_as_its_golden_file() -> None:
+    story = incidents.advised()
+    as_golden("why-prompt.txt", section_text(asked(story.now, [incidents.transcript(story), GONE, GONE])))
+
+
+def test_what_models_were_asked_is_data_for_tools_and_holds_no_control_character_or_secret() -> None:
+    story = incidents.advised()
+    text = json.dumps(section_data(asked(story.now, [incidents.transcript(story), GONE, GONE])), ensure_ascii=False)
+    assert "\x1b" not in text
+    assert "hunter2" not in text
+    first, second, _ = json.loads(text)["questions"]
+    assert [turn["way"] for turn in first["transcript"]] == ["json_schema"] * 2
+    assert [one["role"] for one in first["transcript"][0]["sent"]] == ["system", "user"]
+    assert first["transcript"][0]["trouble"] == "no evidence; no runbook"
+    assert (first["leftOut"], first["microdollars"]) == (["E7 (Log)", "E8 (Log)"], 591)
+    assert (second["transcript"], second["why"]) == (None, GONE)
+
+
+def test_a_transcript_that_could_not_be_kept_is_told_with_its_reason() -> None:
+    story = incidents.advised().now
+    full = replace(story, advice=(replace(story.advice[0], unkept="the disk is full"),))
+    assert "its transcript is not whole: the disk is full\n" in section_text(asked(full, [GONE]))
+
+
+def test_an_incident_without_a_model_says_that_none_was_asked() -> None:
+    assert section_text(asked(incidents.healed().now, [])) == "victim-1: no model was asked\n"
 
 
 @pytest.mark.parametrize("name", STORIES)

@@ -64,7 +64,7 @@ def outcome(**changes: object) -> Chosen:
         "agrees": None,
         "tokens": 0,
         "evidence_tokens": 100,
-        "log_bytes": 800,
+        "log_tokens": 200,
         "failure": "",
         "seconds": 0.5,
     }

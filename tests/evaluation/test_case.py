@@ -81,5 +81,5 @@ def test_a_case_written_is_read_as_the_same_case(tmp_path: Path) -> None:
     assert isinstance(again, Case)
 
 
-def test_the_bytes_of_a_log_are_those_of_its_lines() -> None:
-    assert labelled().log_bytes == len("flag found\n")
+def test_the_text_of_a_log_is_its_lines() -> None:
+    assert labelled().log_text == "flag found"

@@ -43,7 +43,7 @@ def ended(channel: str, text: str) -> Ended:
 async def _ended(channel: Channel, state: Path, text: str) -> Ended:
     house = house_of(channel, state, text)
     model = Obedient(*channel.honest)
-    house.consultant = FakeConsultant(model, tokens=100)
+    house.consultant = FakeConsultant(model)
     name = next(iter(house.engine.targets))
     async with house.running():
         await house.passes(15)

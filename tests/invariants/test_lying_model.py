@@ -193,7 +193,7 @@ async def _play(state: Path, seed: int) -> tuple[House, Witness, Liar]:
         settings=Settings(state=state, look_interval_s=10, actions_everywhere_max=1000, storm_services_min=1000),
     )
     liar = Liar(house)
-    house.consultant = FakeConsultant(liar, delay_s=1, tokens=100)
+    house.consultant = FakeConsultant(liar, delay_s=1)
     witness = Witness(house.engine, house)
     house.actuator_of = lambda engine: witness
     for name in NAMES:

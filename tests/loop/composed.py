@@ -37,6 +37,7 @@ from tests.fakes.journal import FakeJournal
 from tests.fakes.manifests import FakeManifests
 from tests.fakes.prober import BROKEN, OK, REFUSED, SILENT, Said
 from tests.fakes.runtime import FakeActuator, FakeRuntime
+from tests.fakes.transcripts import FakeTranscripts
 
 FLAG = "/app/broken.flag"
 PATIENCE_S = 600
@@ -215,6 +216,7 @@ class House:
         self.life: Operator | None = None
         self.witnesses: tuple[Witness, ...] = ()
         self.consultant: Consultant | None = None
+        self.transcripts = FakeTranscripts()
         self._told: tuple[int, list[Incident]] = (0, [])
         self.runtime_of: Callable[[FakeEngine], Runtime] = FakeRuntime
         self.actuator_of: Callable[[FakeEngine], Actuator] = FakeActuator
@@ -281,6 +283,7 @@ class House:
             witnesses=self.witnesses,
             consultant=self.consultant,
             search=_search(self.settings.runbooks) if self.consultant else None,
+            transcripts=self.transcripts,
         )
         return assemble(world, self.settings)
 

@@ -1,6 +1,7 @@
 """A model beside the rules, through `pitcrew run` and a real socket: it takes part, and chooses no action."""
 
 import json
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,9 +24,9 @@ def recording(answer: str) -> Recording:
         date="2026-11-23",
         when="declared file exists",
         way="json_schema",
-        digest="",
+        turn=0,
         status=200,
-        response=completion(answer, usage={"total_tokens": 321}),
+        response=completion(answer, usage={"prompt_tokens": 800, "completion_tokens": 21}),
     )
 
 
@@ -46,15 +47,15 @@ def stage() -> Iterator[ProcessStage]:
 
 
 ANSWERS = {
-    "agrees": (opinion(), "it agrees with the rules"),
-    "lies": (opinion(cause="Hang", runbook="hang", confidence=100), "it disagrees with the rules"),
-    "orders an action": (opinion()[:-1] + ', "action": "restart"}', "extra field 'action'"),
+    "agrees": (opinion(), "it agrees with the rules", "821 tokens (800 in, 21 out)"),
+    "lies": (opinion(cause="Hang", runbook="hang", confidence=100), "it disagrees with the rules", "821 tokens"),
+    "orders an action": (opinion()[:-1] + ', "action": "restart"}', "extra field 'action'", "1642 tokens"),
 }
 
 
-@pytest.mark.parametrize(("answer", "told"), ANSWERS.values(), ids=ANSWERS.keys())
+@pytest.mark.parametrize(("answer", "told", "told_cost"), ANSWERS.values(), ids=ANSWERS.keys())
 def test_what_a_model_says_is_told_and_the_action_is_that_of_the_rules(
-    answer: str, told: str, stage: ProcessStage
+    answer: str, told: str, told_cost: str, stage: ProcessStage
 ) -> None:
     with playing([recording(answer)]) as url, operator_beside(stage, url) as operator:
         before = last_number(operator.wait_until_quiet())
@@ -63,7 +64,12 @@ def test_what_a_model_says_is_told_and_the_action_is_that_of_the_rules(
         why = operator.why(incident)
         assert f"model {MODEL}: " in why
         assert told in why
-        assert "321 tokens" in why
+        assert told_cost in why
+        prompt = operator.pitcrew("why", "--prompt", incident).stdout
+        assert "You diagnose one incident" in prompt
+        assert answer in prompt
+        assert told in prompt
+        assert stat.S_IMODE((operator.state / "model").stat().st_mode) == 0o700
         data = json.loads(operator.pitcrew("why", incident, "-o", "json").stdout)
         assert [one["action"]["name"] for one in data["attempts"]] == ["removeFile"]
         shown = operator.pitcrew("doctor", "-o", "json").stdout

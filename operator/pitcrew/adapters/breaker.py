@@ -17,7 +17,7 @@ class Breaker:
     """Counts failures in a row; safe to use from several threads.
 
     `failures_max` failures in a row open it; after `open_s` seconds of the given monotonic clock one call is let
-    through, and its outcome closes or opens it again.
+    through, and its outcome closes or opens it again. Whoever was called may ask for a rest, which opens it at once.
     """
 
     def __init__(self, *, failures_max: int, open_s: float, monotonic: Callable[[], float]) -> None:
@@ -27,6 +27,7 @@ class Breaker:
         self._lock = Lock()
         self._failures = 0
         self._opened_at: float | None = None
+        self._rest_s = open_s
         self._trial_at: float | None = None
 
     @property
@@ -48,15 +49,18 @@ class Breaker:
         with self._lock:
             self._failures, self._opened_at, self._trial_at = 0, None, None
 
-    def failed(self) -> None:
-        """A call was not answered."""
+    def failed(self, *, rest_s: float = 0.0) -> None:
+        """A call was not answered; `rest_s` is how many seconds whoever was called wants to be left alone."""
         with self._lock:
             self._failures += 1
-            if self._failures >= self._failures_max:
-                self._opened_at, self._trial_at = self._monotonic(), None
+            if self._failures >= self._failures_max or rest_s > 0:
+                now = self._monotonic()
+                left_s = 0.0 if self._opened_at is None else self._opened_at + self._rest_s - now
+                self._rest_s = max(self._open_s, rest_s, left_s)
+                self._opened_at, self._trial_at = now, None
 
     def _state(self) -> BreakerState:
         if self._opened_at is None:
             return BreakerState.CLOSED
         since = self._opened_at if self._trial_at is None else self._trial_at
-        return BreakerState.OPEN if self._monotonic() - since < self._open_s else BreakerState.HALF_OPEN
+        return BreakerState.OPEN if self._monotonic() - since < self._rest_s else BreakerState.HALF_OPEN

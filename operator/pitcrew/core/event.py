@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter
 from pitcrew.core import approval
 from pitcrew.core.action import Seen, Trace, describe
 from pitcrew.core.approval import Approval, ApprovalRequest
+from pitcrew.core.cost import NO_USAGE, Cost, Usage, told_cost
 from pitcrew.core.deviation import Deviation
 from pitcrew.core.diagnosis import Diagnosis
 from pitcrew.core.evidence import Evidence
@@ -264,14 +265,22 @@ class ModelAsked:
     prompt_digest: str
     evidence_digest: str
     tokens_reserved: int
+    microdollars_reserved: int = 0
+
+    @property
+    def reserved(self) -> Cost:
+        """What is set aside for it."""
+        return Cost(tokens=self.tokens_reserved, microdollars=self.microdollars_reserved)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Advised:
     """What came of asking a model: an opinion, or why there is none. It changes no plan.
 
-    `tokens` is what it cost as far as is known, `late` whether it came after planning began, `agrees` whether it is
-    the cause that the rules lead with (None: it has no weight), `note` why.
+    `tokens` and `microdollars` are what it cost as far as is known, `usage` the tokens of prompts and answers apart
+    (nothing in older records), `late` whether it came after planning began, `agrees` whether it is the cause that the
+    rules lead with (None: it has no weight), `note` why. `way` is how structured output was asked for, `repaired` why a
+    first answer was refused so that it was asked again, `unkept` why its transcript could not be kept.
     """
 
     type: Literal["Advised"] = "Advised"
@@ -284,6 +293,16 @@ class Advised:
     late: bool
     agrees: bool | None
     note: str
+    usage: Usage = NO_USAGE
+    microdollars: int = 0
+    way: str = ""
+    repaired: str = ""
+    unkept: str = ""
+
+    @property
+    def cost(self) -> Cost:
+        """What it cost."""
+        return Cost(tokens=self.tokens, microdollars=self.microdollars)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -369,8 +388,8 @@ def told(event: Event) -> str:
             return f"abandoned: {reason}"
         case Reported(report=report):
             return f"postmortem written: {report}"
-        case ModelAsked(model=model, tokens_reserved=tokens):
-            return f"asks model {model} for a second opinion; {tokens} tokens are set aside"
+        case ModelAsked(model=model):
+            return f"asks model {model} for a second opinion; {told_cost(event.reserved, NO_USAGE)} set aside"
         case Advised():
             return _told_of_advice(event)
         case NotAsked(reason=reason):
@@ -439,13 +458,13 @@ def _told_of_undo(event: UndoPermitted | UndoIntended | Undone | UndoTurned | Ke
 
 
 def _told_of_advice(event: Advised) -> str:
+    who = f"model {event.model}{', asked twice' if event.repaired else ''}"
     when = ", too late for the plan under way" if event.late else ""
+    cost = told_cost(event.cost, event.usage)
     if event.opinion is None:
-        return f"model {event.model} gave no opinion{when}: {event.failure}; {event.tokens} tokens"
+        return f"{who} gave no opinion{when}: {event.failure}; {cost}"
     said = f"{event.opinion.cause}, {event.opinion.confidence} of 100, runbook {event.opinion.runbook or 'none'}"
-    return (
-        f"model {event.model}{when}: {said}: {event.opinion.summary}; {AGREEMENT[event.agrees]}; {event.tokens} tokens"
-    )
+    return f"{who}{when}: {said}: {event.opinion.summary}; {AGREEMENT[event.agrees]}; {cost}"
 
 
 AGREEMENT = {True: "it agrees with the rules", False: "it disagrees with the rules", None: "it has no weight"}

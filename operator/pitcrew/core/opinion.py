@@ -1,7 +1,8 @@
 """An opinion: the strict reading of what a model answers, and its weight beside the rules.
 
-What is not one object out of the closed lists of the question is refused as a whole, and the rules go on (S6). What is
-has weight only where the runbook it chose treats its cause and proves it (S7).
+What is not one object out of the closed lists of the question is refused as a whole; the model is asked once more, and
+then the rules go on (S6). What is has weight only where its quotes stand in what it cites, and the runbook it chose
+treats its cause and proves it (S7).
 """
 
 import json
@@ -9,16 +10,23 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from pitcrew.core.cost import Usage
 from pitcrew.core.diagnosis import Cause, Diagnoser, Diagnosis
 from pitcrew.core.evidence import Evidence
-from pitcrew.core.prompt import CITED_MAX, FIELDS, NO_RUNBOOK, Vocabulary
+from pitcrew.core.prompt import CITED_MAX, FIELDS, NO_RUNBOOK, QUOTES_MAX, Message, Question, Role, Vocabulary
 from pitcrew.core.runbook import Runbook, retrieve
-from pitcrew.core.untrusted import clean
+from pitcrew.core.untrusted import bound, clean
 
 ANSWER_BYTES_MAX = 16 * 1024
 """Bytes of an answer that is read at all; the object asked for has a few hundred."""
 SUMMARY_BYTES_MAX = 400
 """Bytes of the summary kept."""
+QUOTE_BYTES_MAX = 240
+"""Bytes of a quote kept; no item is shown with more."""
+REFUSED_BYTES_MAX = 1_024
+"""Bytes of an answer that its model is shown again: enough to see what was wrong with the object asked for."""
+REASON_BYTES_MAX = 200
+"""Bytes of the reason why an answer is not taken."""
 TRUST_MAX = 50
 """Confidence that a model's word has at most where no rule knows the cause: that of an ambiguous symptom."""
 
@@ -30,13 +38,18 @@ DISAGREEMENT_POINTS = 15
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Opinion:
-    """What a model chose. `runbook` is empty where it says that none fits; `summary` is its own words, cleaned."""
+    """What a model chose. `runbook` is empty where it says that none fits; `summary` is its own words, cleaned.
+
+    `quotes` stand word for word in the items it cites, as they were shown; `misquotes`, cleaned, in none of them.
+    """
 
     cause: Cause
     runbook: str
     evidence: tuple[str, ...]
     confidence: int
     summary: str
+    quotes: tuple[str, ...] = ()
+    misquotes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,11 +86,14 @@ class _NotTaken(ValueError):
 
 
 def parse_answer(text: str, words: Vocabulary) -> Opinion | Unusable:
-    """The opinion in an answer, or why there is none. One object with exactly the five fields and nothing doubtful."""
+    """The opinion in an answer, or why there is none: one object with exactly the fields asked for, nothing doubtful.
+
+    Only quotes may be left out, since to have none is an answer too.
+    """
     try:
-        return _opinion(_object(text), words)
+        return _opinion({"quotes": [], **_object(text)}, words)
     except _NotTaken as error:
-        return Unusable(reason=clean(str(error), 200))
+        return Unusable(reason=clean(str(error), REASON_BYTES_MAX))
     except (ValueError, RecursionError) as error:
         return Unusable(reason=f"no JSON object: {clean(str(error), 120)}")
 
@@ -123,12 +139,16 @@ def _opinion(found: Mapping[str, object], words: Vocabulary) -> Opinion:
     if not isinstance(summary, str):
         raise _NotTaken("summary is no text")
     runbook = _word(found["runbook"], (*words.runbooks, NO_RUNBOOK), "runbook")
+    cited = _cited(found["evidence"], words.evidence)
+    quotes, misquotes = _quoted(found["quotes"], _shown(cited, words))
     return Opinion(
         cause=Cause(_word(found["cause"], words.causes, "cause")),
         runbook="" if runbook == NO_RUNBOOK else runbook,
-        evidence=_cited(found["evidence"], words.evidence),
+        evidence=cited,
         confidence=confidence,
         summary=" ".join(clean(summary, SUMMARY_BYTES_MAX).split()),
+        quotes=quotes,
+        misquotes=misquotes,
     )
 
 
@@ -140,10 +160,62 @@ def _cited(value: object, known: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_word(item, known, "evidence") for item in value))
 
 
+def _shown(cited: Sequence[str], words: Vocabulary) -> tuple[str, ...]:
+    """What the cited items say in the prompt."""
+    texts = dict(zip(words.evidence, words.texts, strict=False))
+    return tuple(texts[id_] for id_ in cited if id_ in texts)
+
+
+def _quoted(value: object, texts: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The quotes that stand in one of the texts, and those that do not. White space counts as one blank; an empty
+    quote says nothing."""
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise _NotTaken("quotes are no list of texts")
+    if len(value) > QUOTES_MAX:
+        raise _NotTaken(f"it has more than {QUOTES_MAX} quotes")
+    plain = [" ".join(text.split()) for text in texts]
+    said = [quote for quote in dict.fromkeys(" ".join(one.split()) for one in value) if quote]
+    found = [quote for quote in said if any(quote in text for text in plain)]
+    lost = [clean(quote, QUOTE_BYTES_MAX) for quote in said if quote not in found]
+    return tuple(found), tuple(lost)
+
+
 def _word(value: object, known: Sequence[str], what: str) -> str:
     if not isinstance(value, str) or value not in known:
         raise _NotTaken(f"{what} {str(value)[:40]!r} is none of those offered")
     return value
+
+
+# Asking again
+
+_MARKS = str.maketrans({"<": "‹", ">": "›", "|": "¦", "`": "'"})
+_BRACKETED = re.compile(r"\[(/?[A-Z_]{2,16})\]")
+
+
+def ask_again(question: Question, answer: str, refused: Unusable, way: str) -> Question:
+    """The same question once more, after an answer that was not taken.
+
+    The answer stands in it as data: without its thinking, bounded, and without anything that a chat template could take
+    for its own marks; the braces and brackets of JSON stay, for the model to see what it wrote.
+    """
+    said = _as_data(_THINKING.sub("", answer[: 2 * ANSWER_BYTES_MAX], count=1), REFUSED_BYTES_MAX)
+    told = (
+        f"That answer was not taken: {_as_data(refused.reason, REASON_BYTES_MAX)}. Answer the same question again with "
+        f"one JSON object and nothing else, its fields: {', '.join(FIELDS)}."
+    )
+    more = (Message(role=Role.ASSISTANT, text=said), Message(role=Role.USER, text=told))
+    return replace(question, more=more, way=way)
+
+
+def _as_data(text: str, bytes_max: int) -> str:
+    marked = " ".join(clean(text, bytes_max).split()).translate(_MARKS)
+    return bound(_BRACKETED.sub(r"(\1)", marked), bytes_max) or "(nothing)"
+
+
+def repair_reserve(question: Question) -> Usage:
+    """What asking a question once more takes at most."""
+    longest = ask_again(question, "x" * 2 * REFUSED_BYTES_MAX, Unusable(reason="x" * REASON_BYTES_MAX), "")
+    return longest.reserve
 
 
 # Weighing it
@@ -156,8 +228,8 @@ def weigh(
     runbooks: Iterable[Runbook],
     evidence: Sequence[Evidence],
 ) -> Weighed:
-    """An opinion beside the rules' diagnoses. It counts only where the runbook it chose treats its cause and proves it
-    by signals (S7)."""
+    """An opinion beside the rules' diagnoses. It counts only where its quotes hold, and the runbook it chose treats its
+    cause and proves it by signals (S7)."""
     if opinion is None:
         return Weighed(agrees=None, reason=f"no second opinion: {failure}")
     diagnosis = Diagnosis(
@@ -167,6 +239,8 @@ def weigh(
         by=Diagnoser.MODEL,
         summary=opinion.summary,
     )
+    if opinion.misquotes:
+        return Weighed(agrees=None, reason=f"not grounded, so ignored: no item it cites says {opinion.misquotes[0]!r}")
     fitting = {match.runbook.head.id for match in retrieve(runbooks, diagnosis, evidence)}
     if opinion.cause is Cause.UNKNOWN or opinion.runbook not in fitting:
         chosen = f"runbook {opinion.runbook}" if opinion.runbook else "no runbook"

@@ -9,6 +9,7 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 
+from pitcrew.core.cost import Budget, Price, Usage, exceeded
 from pitcrew.core.event import Advised, Event, ModelAsked
 from pitcrew.core.evidence import Evidence
 from pitcrew.core.incident import Phase
@@ -16,30 +17,39 @@ from pitcrew.core.opinion import Weighed, weigh
 from pitcrew.core.prompt import Question, ask_about, evidence_digest
 from pitcrew.core.runbook import Runbook
 from pitcrew.core.shortlist import asked_of, offered, shortlist
-from pitcrew.loop.consultation import Said
+from pitcrew.core.transcript import Transcript
+from pitcrew.loop.consultation import Inquiry, Said
 from pitcrew.loop.crew import Crew
 from pitcrew.loop.desk import Desk
+from pitcrew.loop.expenses import DAY, HOUR
+from pitcrew.settings import Settings
 
 
 async def consult(desk: Desk) -> Event | None:
-    """Ask about the evidence as it is now; that it is asked is durable first. What cannot be asked is an answer."""
-    consultant = desk.crew.consultant
+    """Ask about the evidence as it is now; that it is asked is durable first. What cannot be asked is an answer too, to
+    no prompt, so that it settles the cost of none."""
+    consultant, incident = desk.crew.consultant, desk.case
     assert consultant is not None
-    incident, asked = desk.case, evidence_digest(desk.case.evidence)
-    question = await _question(desk)
-    refused = "there is no evidence to cite" if question is None else _over_budget(desk, question)
-    if question is None or refused:
-        said = Said(failure=refused, tokens=0)
-        return _advised(desk, consultant.model, question.digest if question else "", asked, said)
-    await desk.record(
-        ModelAsked(
-            model=consultant.model,
-            prompt_digest=question.digest,
-            evidence_digest=asked,
-            tokens_reserved=question.tokens_reserved,
+    asked, question = evidence_digest(incident.evidence), await _question(desk)
+    if question is None:
+        return _advised(desk, "", asked, Said(failure="there is no evidence to cite"))
+    async with desk.crew.expenses.spending:
+        inquiry = _inquiry(desk, question, twice=True)
+        if _over_budget(desk, inquiry.reserve):
+            inquiry = _inquiry(desk, question, twice=False)
+        if refused := _over_budget(desk, inquiry.reserve):
+            return _advised(desk, "", asked, Said(failure=refused))
+        reserved = price(desk.crew.settings).of(inquiry.reserve)
+        await desk.record(
+            ModelAsked(
+                model=consultant.model,
+                prompt_digest=question.digest,
+                evidence_digest=asked,
+                tokens_reserved=reserved.tokens,
+                microdollars_reserved=reserved.microdollars,
+            )
         )
-    )
-    desk.consultation.begin(consultant, question, incident.id, asked, desk.terms.egress)
+    desk.consultation.begin(consultant, desk.crew.transcripts, incident.id, inquiry)
     desk.consultation.tighten(desk.terms)
     return None
 
@@ -64,15 +74,44 @@ def _worth_offering(crew: Crew, evidence: Sequence[Evidence]) -> Sequence[Runboo
     return offered(shortlist(crew.runbooks.runbooks(), evidence, hits))
 
 
-def _over_budget(desk: Desk, question: Question) -> str:
-    """Which budget of tokens this question would exceed; empty where none."""
-    settings, wanted = desk.crew.settings, question.tokens_reserved
-    spent, lately = desk.case.tokens, desk.crew.tokens.lately(desk.now())
-    if spent + wanted > settings.model_tokens_per_incident_max:
-        return f"over budget: {spent} + {wanted} of {settings.model_tokens_per_incident_max} tokens of this incident"
-    if lately + wanted > settings.model_tokens_per_day_max:
-        return f"over budget: {lately} + {wanted} of {settings.model_tokens_per_day_max} tokens in 24 hours"
-    return ""
+def _inquiry(desk: Desk, question: Question, *, twice: bool) -> Inquiry:
+    incident, settings = desk.case, desk.crew.settings
+    assert desk.crew.consultant is not None
+    transcript = Transcript(
+        incident=incident.id,
+        model=desk.crew.consultant.model,
+        prompt_digest=question.digest,
+        asked_at=desk.now(),
+        turns=(),
+        left_out=question.left_out,
+    )
+    return Inquiry(
+        question=question,
+        evidence_digest=evidence_digest(incident.evidence),
+        deadline_s=settings.model_deadline_s,
+        twice=twice,
+        egress=desk.terms.egress,
+        transcript=transcript if settings.model_transcripts_days else None,
+    )
+
+
+def price(settings: Settings) -> Price:
+    """What the tokens of the model cost."""
+    return Price(
+        in_per_million=settings.model_price_in_per_million, out_per_million=settings.model_price_out_per_million
+    )
+
+
+def _over_budget(desk: Desk, wanted: Usage) -> str:
+    """Which budget this would exceed; empty where none."""
+    set_, lately, now = desk.crew.settings, desk.crew.expenses.lately, desk.now()
+    bounds = (
+        ("in this incident", set_.model_tokens_per_incident_max, set_.model_money_per_incident_max, desk.case.cost),
+        ("in one hour", set_.model_tokens_per_hour_max, set_.model_money_per_hour_max, lately(now, HOUR)),
+        ("in 24 hours", set_.model_tokens_per_day_max, set_.model_money_per_day_max, lately(now, DAY)),
+    )
+    budgets = (Budget(of=of, tokens_max=tokens, microdollars_max=money, spent=s) for of, tokens, money, s in bounds)
+    return exceeded(budgets, price(set_).of(wanted))
 
 
 async def hear(desk: Desk) -> Event | None:
@@ -81,26 +120,33 @@ async def hear(desk: Desk) -> Event | None:
     heard = await desk.consultation.heard(incident.id if incident else "")
     if heard is None or consultant is None:
         return None
-    asked, said = heard
-    return _advised(desk, consultant.model, asked.question.digest, asked.evidence_digest, said)
+    inquiry, said = heard
+    return _advised(desk, inquiry.question.digest, inquiry.evidence_digest, said)
 
 
-def _advised(desk: Desk, model: str, prompt: str, evidence: str, said: Said) -> Advised:
-    incident = desk.case
+def _advised(desk: Desk, prompt: str, evidence: str, said: Said) -> Advised:
+    incident, consultant = desk.case, desk.crew.consultant
+    assert consultant is not None
     current = evidence == evidence_digest(incident.evidence)
     weighed = weigh(said.opinion, said.failure, incident.diagnoses, desk.crew.runbooks.runbooks(), incident.evidence)
     if not current:
         weighed = Weighed(agrees=None, reason="it is about evidence that was gathered anew since")
+    cost = price(desk.crew.settings).of(said.usage)
     return Advised(
-        model=model,
+        model=consultant.model,
         prompt_digest=prompt,
         evidence_digest=evidence,
         opinion=said.opinion,
         failure=said.failure,
-        tokens=said.tokens,
+        tokens=cost.tokens,
+        microdollars=cost.microdollars,
+        usage=said.usage,
         late=incident.phase is not Phase.DIAGNOSED or not current,
         agrees=weighed.agrees,
         note=weighed.reason,
+        way=said.way,
+        repaired=said.repaired,
+        unkept=said.unkept,
     )
 
 

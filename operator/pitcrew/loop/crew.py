@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pitcrew.core.order import Standing
 from pitcrew.core.resource import TargetKind
 from pitcrew.core.storm import Sky
-from pitcrew.loop.tokens import Tokens
+from pitcrew.loop.expenses import Expenses
 from pitcrew.ports import (
     Clock,
     Consultant,
@@ -19,6 +19,7 @@ from pitcrew.ports import (
     RunbookSource,
     Runtime,
     StatusSink,
+    Transcripts,
     Witness,
 )
 from pitcrew.settings import Settings
@@ -42,7 +43,7 @@ class Crew:
     """The orders of people that stand, as the journal tells them."""
     sky: Sky
     """The storm that lasts over all services, if any."""
-    tokens: Tokens
+    expenses: Expenses
     """What asking models cost lately, as the journal tells it."""
     halted: Callable[[], str]
     """Why no effect is possible at all now (a person's stop, a damaged journal), for people; empty while it is."""
@@ -52,3 +53,5 @@ class Crew:
     """Who gives second opinions; None where no model is configured."""
     search: RunbookSearch | None = None
     """Ranks what a model is offered; None where nobody is offered anything."""
+    transcripts: Transcripts | None = None
+    """Keeps what models were sent and answered; None where nothing is kept."""

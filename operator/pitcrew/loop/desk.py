@@ -174,7 +174,7 @@ class Desk:
         record, took_s = await self._keep(entry)
         moved = self.incident = advance(self.incident, event, record.at)
         tell(self.crew, lambda witness: witness.recorded(event, moved, record.at, took_s))
-        self.crew.tokens.take(moved.id, event, record.at)
+        self.crew.expenses.take(moved.id, event, record.at)
         if isinstance(event, Verified) and event.passed:
             self.watch = forgiven(self.watch)
         told = notice(event, self.incident, record.at)

@@ -29,6 +29,7 @@ from pitcrew.core.resource import ServiceKey
 from pitcrew.core.storm import Storm
 from pitcrew.loop.crew import Crew
 from pitcrew.loop.desk import NOTICES_MAX, PAST_MAX, Desk
+from pitcrew.loop.forgetting import forget
 from pitcrew.loop.pulse import beat
 from pitcrew.loop.telling import tell
 from pitcrew.loop.weather import Weather
@@ -86,7 +87,7 @@ def remember(crew: Crew) -> Memory:
         event = from_record(record)
         incident = advance(incidents.get(record.incident), event, record.at)
         incidents[record.incident] = incident
-        crew.tokens.take(record.incident, event, record.at)
+        crew.expenses.take(record.incident, event, record.at)
         name, _, number = record.incident.rpartition("-")
         memory.numbers[name] = max(memory.numbers.get(name, 0), int(number))
         memory.tell(record.service, notice(event, incident, record.at))
@@ -123,6 +124,8 @@ class Fleet:
         followers += [asyncio.create_task(self._follow_wakes(runtime)) for runtime in self._crew.runtimes.values()]
         if self._crew.witnesses:
             followers.append(asyncio.create_task(beat(self._crew, lambda: self.desks.values())))
+        if self._crew.transcripts is not None:
+            followers.append(asyncio.create_task(forget(self._crew, self._crew.transcripts)))
         ended = asyncio.create_task(self._ending.wait())
         try:
             done, _ = await asyncio.wait([*followers, ended], return_when=asyncio.FIRST_COMPLETED)

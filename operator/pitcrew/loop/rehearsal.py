@@ -36,12 +36,12 @@ from pitcrew.core.storm import Sky
 from pitcrew.loop.consulting import hear
 from pitcrew.loop.crew import Crew
 from pitcrew.loop.desk import PAST_MAX, Desk
+from pitcrew.loop.expenses import Expenses
 from pitcrew.loop.fleet import remember
 from pitcrew.loop.perform import perform
 from pitcrew.loop.seeing import see
 from pitcrew.loop.situation import situation_at
-from pitcrew.loop.tokens import Tokens
-from pitcrew.ports import Clock, Consultant, ExecAnswer, HttpProber, Official, RunbookSource, Runtime
+from pitcrew.ports import Clock, Consultant, ExecAnswer, HttpProber, Official, RunbookSearch, RunbookSource, Runtime
 from pitcrew.settings import Settings
 
 _THOUGHT = (GatherEvidence, Diagnose, Consult, LeaveUnasked, MakePlan, Judge)
@@ -75,6 +75,7 @@ class Eyes:
     standing: Standing
     guardrails: Guardrails
     consultant: Consultant | None = None
+    search: RunbookSearch | None = None
 
 
 async def rehearse(eyes: Eyes, service: HealthyService) -> Rehearsal:
@@ -197,9 +198,10 @@ def _crew(eyes: Eyes) -> Crew:
         runbooks=eyes.runbooks,
         standing=eyes.standing,
         sky=Sky(),
-        tokens=Tokens(),
+        expenses=Expenses(),
         halted=lambda: "",
         consultant=eyes.consultant,
+        search=eyes.search,
     )
 
 

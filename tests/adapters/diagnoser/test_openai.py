@@ -1,7 +1,6 @@
 """The client of a model, against real sockets on loopback: every bad endpoint becomes one error with its reason."""
 
 import asyncio
-import gzip
 import json
 from collections.abc import Coroutine
 from typing import Any
@@ -9,11 +8,15 @@ from typing import Any
 import pytest
 
 from pitcrew.adapters.breaker import BreakerState
-from pitcrew.adapters.diagnoser.openai import RESPONSE_BYTES_MAX, OpenAIConsultant, fault, shown_endpoint
+from pitcrew.adapters.diagnoser.openai import OpenAIConsultant, fault, shown_endpoint
+from pitcrew.core.cost import Usage
 from pitcrew.core.errors import ModelUnreachable, Unavailable
+from pitcrew.core.opinion import Unusable, ask_again
 from pitcrew.core.prompt import Question, Vocabulary
 from pitcrew.core.resource import Egress
+from tests.fakes.model_faults import NEVER_WHOLE, TAKEN, UNREADABLE, busy
 from tests.fakes.model_server import Asked, Behaviour, ModelServer, answers, completion, serving
+from tests.loop import virtual
 
 KEY = "sk-very-secret-0123456789abcdef"
 QUESTION = Question(
@@ -47,7 +50,7 @@ def only(way: str, status: int = 500) -> Behaviour:
     """Takes one way of asking, and answers the others with a status."""
 
     async def behave(asked: Asked, writer: asyncio.StreamWriter) -> None:
-        good = answers(completion("yes", usage=USAGE))
+        good = answers(completion("{}", usage=USAGE))
         bad = answers('{"error": {"message": "this response_format is not supported"}}', status=status)
         await (good if asked.way == way else bad)(asked, writer)
 
@@ -60,7 +63,7 @@ def test_a_good_endpoint_is_asked_once_with_a_closed_schema() -> None:
             model = consultant(server.url)
             answer = await model.ask(QUESTION, Egress.ANY)
             await model.close()
-        assert (answer.text, answer.tokens, answer.way) == ("yes", 42, "json_schema")
+        assert (answer.text, answer.usage, answer.way) == ("{}", Usage(tokens_in=40, tokens_out=2), "json_schema")
         (asked,) = server.asked
         assert asked.path == "/v1/chat/completions"
         assert asked.headers["authorization"] == f"Bearer {KEY}"
@@ -97,7 +100,7 @@ def test_a_model_that_takes_other_parameters_is_asked_with_those() -> None:
         elif "temperature" in asked.body:
             text = "Unsupported value: 'temperature' does not support 0."
         else:
-            return await answers(completion("yes"))(asked, writer)
+            return await answers(completion("{}"))(asked, writer)
         return await answers(json.dumps({"error": {"message": text}}), status=400)(asked, writer)
 
     async def test() -> None:
@@ -112,87 +115,26 @@ def test_a_model_that_takes_other_parameters_is_asked_with_those() -> None:
     run(test())
 
 
-async def silent(asked: Asked, writer: asyncio.StreamWriter) -> None:
-    await asyncio.Event().wait()
-
-
-async def dripping(asked: Asked, writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n")
-    while True:
-        writer.write(b" ")
-        await writer.drain()
-        await asyncio.sleep(0.02)
-
-
-async def dripping_headers(asked: Asked, writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 OK\r\n")
-    while True:
-        writer.write(b"X-Drip: 1\r\n")
-        await writer.drain()
-        await asyncio.sleep(0.02)
-
-
-@pytest.mark.parametrize("behave", [silent, dripping, dripping_headers], ids=lambda each: each.__name__)
-def test_a_silent_or_dripping_endpoint_is_cut_off_at_the_deadline(behave: Behaviour) -> None:
+@pytest.mark.parametrize("name", NEVER_WHOLE)
+@pytest.mark.parametrize("within_s", [None, HASTY_S / 2])
+def test_a_silent_or_dripping_endpoint_is_cut_off_at_the_deadline(name: str, within_s: float | None) -> None:
     async def test() -> None:
-        async with serving(behave) as server:
+        async with serving(NEVER_WHOLE[name].behave) as server:
             model = consultant(server.url, deadline_s=HASTY_S)
-            with pytest.raises(Unavailable, match="no whole answer within"):
-                await model.ask(QUESTION, Egress.ANY)
+            with pytest.raises(Unavailable, match=f"no whole answer within {within_s or HASTY_S:g} s"):
+                await model.ask(QUESTION, Egress.ANY, within_s=within_s)
             await server.gone.wait()
             await model.close()
 
-    run(test())
+    virtual.run(test())
 
 
-async def cut(asked: Asked, writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
-    writer.transport.abort()
-
-
-async def no_http(asked: Asked, writer: asyncio.StreamWriter) -> None:
-    writer.write(b"220 mail.example ESMTP\r\n")
-    await writer.drain()
-
-
-HTML = "<!doctype html><title>Please log in</title>"
-BAD: dict[str, tuple[Behaviour, str]] = {
-    "a page as HTML": (answers(HTML, kind="text/html"), "without choices"),
-    "a page as JSON": (answers(HTML), "an answer that is none"),
-    "an empty object": (answers("{}"), "without choices"),
-    "a list": (answers("[]"), ""),
-    "null": (answers("null"), ""),
-    "a number": (answers("7"), ""),
-    "no choices": (answers('{"choices": []}'), "without choices"),
-    "null choices": (answers('{"choices": null}'), "without choices"),
-    "choices that are none": (answers('{"choices": [1, "x"]}'), "without text"),
-    "choices as an object": (answers('{"choices": {"a": 1}}'), "without choices"),
-    "no text": (answers(completion(None)), "without text"),
-    "blank text": (answers(completion("  \n")), "without text"),
-    "text as a list": (answers(completion(["x"])), "without text"),
-    "cut off by its bound": (answers(completion('{"cause":', finish="length")), "cut off"),
-    "a refusal": (answers(completion("", refusal="I cannot help")), "refused"),
-    "unauthorised": (answers('{"error": {"message": "bad key"}}', status=401), "HTTP 401: .*bad key"),
-    "too many requests": (answers('{"error": {}}', status=429), "HTTP 429"),
-    "overloaded": (answers("busy", status=503, kind="text/plain"), "HTTP 503"),
-    "broken in every way": (answers('{"error": {}}', status=500), "HTTP 500"),
-    "huge": (answers(completion("x" * RESPONSE_BYTES_MAX)), "larger than"),
-    "a bomb": (
-        answers(gzip.compress(completion("x" * 10**6).encode()), more="Content-Encoding: gzip\r\n"),
-        "compressed",
-    ),
-    "not text": (answers(b"\xff\xfe\x00"), ""),
-    "cut short": (cut, ""),
-    "no HTTP": (no_http, ""),
-}
-
-
-@pytest.mark.parametrize(("behave", "reason"), BAD.values(), ids=BAD.keys())
-def test_a_bad_answer_is_one_error_that_says_why(behave: Behaviour, reason: str) -> None:
+@pytest.mark.parametrize(("behave", "told"), [(one.behave, one.told) for one in UNREADABLE.values()], ids=UNREADABLE)
+def test_a_bad_answer_is_one_error_that_says_why(behave: Behaviour, told: str) -> None:
     async def test() -> None:
         async with serving(behave) as server:
             model = consultant(server.url)
-            with pytest.raises(Unavailable, match=reason or ".") as caught:
+            with pytest.raises(Unavailable, match=told) as caught:
                 await model.ask(QUESTION, Egress.ANY)
             assert not isinstance(caught.value, ModelUnreachable)
             assert len(str(caught.value)) < 400
@@ -204,7 +146,7 @@ def test_a_bad_answer_is_one_error_that_says_why(behave: Behaviour, reason: str)
 
 def test_a_redirect_is_not_followed() -> None:
     async def test() -> None:
-        async with serving(answers(completion("yes"))) as other:
+        async with serving(answers(completion("{}"))) as other:
             away = answers("", status=307, more=f"Location: {other.url}/chat/completions\r\n")
             async with serving(away) as server:
                 model = consultant(server.url)
@@ -233,13 +175,160 @@ def test_a_key_that_an_endpoint_says_back_reaches_no_message() -> None:
     run(test())
 
 
-@pytest.mark.parametrize("usage", [None, {}, {"total_tokens": -5}, {"total_tokens": "many"}, {"total_tokens": True}])
-def test_a_cost_that_is_not_told_or_is_none_is_unknown(usage: object) -> None:
+NO_USAGE = [
+    None,
+    {},
+    {"total_tokens": 42},
+    {"prompt_tokens": "many", "completion_tokens": 2},
+    {"prompt_tokens": 40, "completion_tokens": True},
+    {"prompt_tokens": 40, "completion_tokens": 2.5},
+    {"prompt_tokens": [40], "completion_tokens": 2},
+]
+
+
+@pytest.mark.parametrize("usage", NO_USAGE)
+def test_a_usage_that_is_no_pair_of_numbers_is_unknown(usage: object) -> None:
     async def test() -> None:
-        async with serving(answers(completion("yes", usage=usage))) as server:
+        async with serving(answers(completion("{}", usage=usage))) as server:
             model = consultant(server.url)
-            assert (await model.ask(QUESTION, Egress.ANY)).tokens is None
+            assert (await model.ask(QUESTION, Egress.ANY)).usage is None
             await model.close()
+
+    run(test())
+
+
+@pytest.mark.parametrize("text", ["I think it hangs.", "```json\n{}\n```"])
+def test_an_endpoint_that_takes_a_way_and_answers_otherwise_is_asked_in_the_next_one(text: str) -> None:
+    async def test() -> None:
+        async with serving(answers(completion(text))) as server:
+            model = consultant(server.url)
+            for _ in range(4):
+                await model.ask(QUESTION, Egress.ANY)
+            await model.close()
+        assert [one.way for one in server.asked] == ["json_schema", "json_object", "text", "text"]
+
+    run(test())
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_trouble_of_the_server_is_not_taken_for_a_word_against_a_way_that_has_worked(status: int) -> None:
+    trouble: list[int] = []
+
+    async def behave(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        await answers(completion("{}"), status=trouble.pop() if trouble else 200)(asked, writer)
+
+    async def test() -> None:
+        async with serving(behave) as server:
+            model = consultant(server.url)
+            await model.ask(QUESTION, Egress.ANY)
+            trouble.append(status)
+            await _fails(model)
+            await model.ask(QUESTION, Egress.ANY)
+            await model.close()
+        assert [one.way for one in server.asked] == ["json_schema"] * 3
+
+    run(test())
+
+
+def test_a_way_that_an_endpoint_does_not_take_any_more_is_given_up() -> None:
+    async def test() -> None:
+        behave: list[Behaviour] = [only("json_object")]
+
+        async def changes(asked: Asked, writer: asyncio.StreamWriter) -> None:
+            await behave[0](asked, writer)
+
+        async with serving(changes) as server:
+            model = consultant(server.url)
+            await model.ask(QUESTION, Egress.ANY)
+            behave[0] = only("text")
+            await _fails(model)
+            assert (await model.ask(QUESTION, Egress.ANY)).way == "text"
+            await model.close()
+
+    run(test())
+
+
+def test_a_question_asked_again_holds_the_answer_and_goes_the_same_way_also_where_another_was_learned() -> None:
+    async def test() -> None:
+        async with serving(answers(completion("prose"))) as server:
+            model = consultant(server.url)
+            answer = await model.ask(QUESTION, Egress.ANY)
+            await model.ask(ask_again(QUESTION, answer.text, Unusable(reason="no JSON object"), answer.way), Egress.ANY)
+            await model.close()
+        first, again = server.asked
+        assert (first.way, again.way) == ("json_schema", "json_schema")
+        assert [one["role"] for one in again.body["messages"]] == ["system", "user", "assistant", "user"]
+        assert again.body["messages"][:2] == first.body["messages"]
+        assert again.body["messages"][2]["content"] == "prose"
+        assert "no JSON object" in again.body["messages"][3]["content"]
+
+    run(test())
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_short_wait_that_a_busy_endpoint_asks_for_is_kept_once(status: int) -> None:
+    async def test() -> None:
+        async with serving(busy(status, "1", times=1)) as server:
+            model = consultant(server.url)
+            assert (await model.ask(QUESTION, Egress.ANY)).way == "json_schema"
+            assert len(server.asked) == 2
+            assert model.state is BreakerState.CLOSED
+            await model.close()
+
+    virtual.run(test())
+
+
+WAITS = {
+    "longer than the deadline": ("20", 5.0, 1, 60),
+    "longer than a wait may be": ("60", 30.0, 1, 60),
+    "an hour": ("3600", 30.0, 1, 3_600),
+    "a day": ("86400", 30.0, 1, 3_600),
+    "short, and again": ("1", 30.0, 2, 60),
+}
+
+
+@pytest.mark.parametrize(("wait", "deadline_s", "calls", "rest_s"), WAITS.values(), ids=WAITS)
+def test_a_busy_endpoint_is_left_alone_as_long_as_it_asks_for_within_reason(
+    wait: str, deadline_s: float, calls: int, rest_s: int
+) -> None:
+    async def test() -> None:
+        time = Time()
+        async with serving(busy(429, wait)) as server:
+            model = consultant(server.url, deadline_s=deadline_s, time=time)
+            await _fails(model)
+            assert len(server.asked) == calls
+            time.now_s += rest_s - 1
+            with pytest.raises(ModelUnreachable, match="left alone"):
+                await model.ask(QUESTION, Egress.ANY)
+            time.now_s += 2
+            assert model.state is BreakerState.HALF_OPEN
+            await model.close()
+
+    virtual.run(test())
+
+
+def test_a_date_until_which_it_is_busy_counts_from_its_own_clock() -> None:
+    dates = "Date: Thu, 26 Nov 2026 11:00:00 GMT\r\n"
+    until = f"Thu, 26 Nov 2026 11:10:00 GMT\r\n{dates}X-Rest: "
+
+    async def test() -> None:
+        async with serving(busy(503, until)) as server:
+            model = consultant(server.url)
+            with pytest.raises(Unavailable, match="left alone for 600 s"):
+                await model.ask(QUESTION, Egress.ANY)
+            await model.close()
+
+    run(test())
+
+
+def test_a_cookie_is_not_given_back() -> None:
+    async def test() -> None:
+        async with serving(TAKEN["a cookie"]) as server:
+            model = consultant(server.url)
+            await model.ask(QUESTION, Egress.ANY)
+            await model.ask(QUESTION, Egress.ANY)
+            await model.close()
+        assert [one.headers.get("cookie") for one in server.asked] == [None, None]
 
     run(test())
 
@@ -247,7 +336,7 @@ def test_a_cost_that_is_not_told_or_is_none_is_unknown(usage: object) -> None:
 def test_where_nobody_listens_nothing_was_spent_and_it_rests_after_a_few_tries() -> None:
     async def test() -> None:
         time = Time()
-        async with serving(answers(completion("yes"))) as server:
+        async with serving(answers(completion("{}"))) as server:
             free = server.url
         model = consultant(free, time=time)
         for _ in range(3):
@@ -265,7 +354,7 @@ def test_after_its_rest_one_question_tries_and_an_answer_ends_the_rest() -> None
     good: list[bool] = []
 
     async def behave(asked: Asked, writer: asyncio.StreamWriter) -> None:
-        await (answers(completion("yes")) if good else answers("{}"))(asked, writer)
+        await (answers(completion("{}")) if good else answers("{}"))(asked, writer)
 
     async def test() -> None:
         time = Time()
@@ -294,7 +383,7 @@ async def _fails(model: OpenAIConsultant) -> None:
 
 def test_a_question_that_is_given_up_hangs_up_at_once() -> None:
     async def test() -> None:
-        async with serving(silent) as server:
+        async with serving(NEVER_WHOLE["silent"].behave) as server:
             model = consultant(server.url)
             asking = asyncio.ensure_future(model.ask(QUESTION, Egress.ANY))
             await _until_asked(server)

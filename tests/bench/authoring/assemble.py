@@ -54,7 +54,8 @@ def _probe_spec(asked: Asked, draft: Draft) -> Json:
     if asked.kind == "httpGet":
         where = {"path": asked.spec["path"] or app.path} | where
     more = asked.spec["more"]
-    spec: Json = {asked.kind: where} | (more if isinstance(more, dict) else {})
+    spec: Json = {asked.kind: where}
+    spec |= more if isinstance(more, dict) else {}
     # An objective needs ten answers in its window of a minute.
     return ({"periodSeconds": 5} if {"maxLatency", "maxErrorRatio"} & set(spec) else {}) | spec
 

@@ -154,7 +154,7 @@ def incident(
     actions: Mapping[str, object] | None = None,
     spec: Mapping[str, object] | None = None,
     noise: Sequence[str] = (),
-    chatter: int = 8,
+    chatter: int = 40,
     **recorded: object,
 ) -> Json:
     """One case. `recorded` are further parts of it: events, processes, stats, missing, dependencies, former."""

@@ -2,11 +2,13 @@
 
 Structured output is asked for in the best way that the endpoint takes, which is found out once: `json_schema`; then
 `json_object` with the schema beside it, as llama-cpp-python's server wants it; then plain text. Nothing here reads the
-answer: that is the core's, and it is the same for each way.
+answer: that is the core's, and it is the same for each way. An endpoint that takes a way and then answers otherwise is
+asked in the next one from then on.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -14,14 +16,16 @@ from urllib.parse import urlsplit
 from pitcrew.adapters.breaker import Breaker, BreakerState
 from pitcrew.adapters.diagnoser.loopback import Resolve, loopback_addresses, loopback_transport
 from pitcrew.adapters.prober.names import Names
+from pitcrew.core.cost import Usage
 from pitcrew.core.errors import ModelUnreachable, Unavailable
-from pitcrew.core.prompt import Question
+from pitcrew.core.prompt import Message, Question, Role
 from pitcrew.core.resource import Egress
 from pitcrew.core.untrusted import clean
 from pitcrew.ports import Answer
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI
+    from openai import APIStatusError, AsyncOpenAI
+    from openai.types.chat import ChatCompletionMessageParam
 
 RESPONSE_BYTES_MAX = 256 * 1024
 """Bytes of one HTTP answer; a completion of the tokens asked for has a few thousand."""
@@ -29,6 +33,10 @@ FAILURES_MAX = 3
 """Failures in a row after which the endpoint is left alone for a while."""
 REST_S = 60.0
 """Seconds it is left alone; then one question tries."""
+WAIT_S_MAX = 10.0
+"""Seconds that an endpoint may have a question wait (`Retry-After`), once, where the deadline leaves that much."""
+REST_S_MAX = 3_600.0
+"""Seconds that an endpoint may have itself left alone; none decides that PitCrew goes without a model for a day."""
 DEFAULT_ENDPOINT = "https://api.openai.com/v1"
 
 
@@ -42,6 +50,16 @@ class Way(StrEnum):
 
 _NOT_THIS_WAY = (400, 404, 422, 500, 501)
 """Statuses by which servers say that they do not take a way of asking."""
+_BUSY = (429, 503)
+"""Statuses by which servers say that they have too much to do, and perhaps for how long."""
+
+
+class _Busy(Unavailable):
+    """The endpoint wants to be left alone for `rest_s` seconds."""
+
+    def __init__(self, message: str, rest_s: float) -> None:
+        super().__init__(message)
+        self.rest_s = rest_s
 
 
 class OpenAIConsultant:
@@ -67,7 +85,8 @@ class OpenAIConsultant:
         self._breaker = Breaker(failures_max=failures_max, open_s=rest_s, monotonic=monotonic)
         self._resolve = resolve or Names(lookups_max=1).addresses
         self._clients: dict[Egress, AsyncOpenAI] = {}
-        self._way: Way | None = None
+        self._way = Way.SCHEMA
+        self._proved: Way | None = None
         self._limit = "max_tokens"
         self._plain_temperature = True
 
@@ -76,7 +95,7 @@ class OpenAIConsultant:
         """Where its breaker stands."""
         return self._breaker.state
 
-    async def ask(self, question: Question, egress: Egress) -> Answer:
+    async def ask(self, question: Question, egress: Egress, *, within_s: float | None = None) -> Answer:
         """See `pitcrew.ports.Consultant`."""
         if self.fault:
             raise ModelUnreachable(self.fault)
@@ -84,7 +103,11 @@ class OpenAIConsultant:
         if not self._breaker.admits():
             raise ModelUnreachable("its endpoint failed again and again, and is left alone for a while")
         try:
-            answer = await self._bounded(question, egress)
+            deadline_s = self._deadline_s if within_s is None else min(within_s, self._deadline_s)
+            answer = await self._bounded(question, egress, deadline_s)
+        except _Busy as error:
+            self._breaker.failed(rest_s=error.rest_s)
+            raise
         except Unavailable:
             self._breaker.failed()
             raise
@@ -109,8 +132,8 @@ class OpenAIConsultant:
                 why = self._told(error)
                 raise ModelUnreachable(f"egress is Local, and the endpoint is not here: {why}") from None
 
-    async def _bounded(self, question: Question, egress: Egress) -> Answer:
-        """One deadline over everything; when it passes the connection is closed, whatever drips out of it.
+    async def _bounded(self, question: Question, egress: Egress, deadline_s: float) -> Answer:
+        """One deadline over everything, waits included; when it passes the connection is closed, whatever drips out.
 
         A server can answer with anything, and the SDK then raises more than its own errors: ValueError for what is no
         JSON, AttributeError and TypeError for JSON of another shape.
@@ -119,16 +142,23 @@ class OpenAIConsultant:
         from openai import APIConnectionError, APIStatusError, OpenAIError
 
         try:
-            async with asyncio.timeout(self._deadline_s):
-                return await self._asked(self._opened(egress), question)
+            async with asyncio.timeout(deadline_s) as deadline:
+                return await self._asked(self._opened(egress), question, deadline.when() or 0.0)
         except TimeoutError:
-            raise Unavailable(f"no whole answer within {self._deadline_s:g} s") from None
+            raise Unavailable(f"no whole answer within {deadline_s:.3g} s") from None
         except APIConnectionError as error:
             raise self._unconnected(error) from None
         except APIStatusError as error:
-            raise Unavailable(f"HTTP {error.status_code}: {self._told(error)}") from None
+            raise self._status(error) from None
         except (OpenAIError, ValueError, AttributeError, TypeError) as error:
             raise Unavailable(f"an answer that is none ({type(error).__name__}): {self._told(error)}") from None
+
+    def _status(self, error: "APIStatusError") -> Unavailable:
+        told, rest_s = f"HTTP {error.status_code}: {self._told(error)}", _retry_after_s(error)
+        if rest_s is None:
+            return Unavailable(told)
+        bounded_s = min(rest_s, REST_S_MAX)
+        return _Busy(f"{told}; it wants to be left alone for {rest_s:g} s, and is for {bounded_s:g} s", bounded_s)
 
     def _unconnected(self, error: Exception) -> Unavailable:
         from httpx2 import ConnectError, ConnectTimeout
@@ -142,24 +172,51 @@ class OpenAIConsultant:
         text = str(error).replace(self._key, "[redacted:api-key]") if self._key else str(error)
         return " ".join(clean(text, 200).split()) or type(error).__name__
 
-    async def _asked(self, client: "AsyncOpenAI", question: Question) -> Answer:
-        """In the way that worked last, or from the strictest down."""
+    async def _asked(self, client: "AsyncOpenAI", question: Question, ends_at: float) -> Answer:
+        """In the way that the question names, or from that which is known to work, or from the strictest down."""
         from openai import APIStatusError
 
-        ways = list(Way)
-        if self._way is not None:
-            ways = ways[ways.index(self._way) :]
+        if question.way in list(Way):
+            return await self._patiently(client, question, Way(question.way), ends_at)
+        ways = list(Way)[list(Way).index(self._way) :]
         for way in ways:
             try:
-                answer = await self._in_one_way(client, question, way)
+                answer = await self._patiently(client, question, way, ends_at)
             except APIStatusError as error:
-                if way is ways[-1] or error.status_code not in _NOT_THIS_WAY:
-                    self._way = None
+                if not self._take_refusal(way, error.status_code):
+                    raise
+                if way is ways[-1]:
+                    self._way = Way.SCHEMA
                     raise
                 continue
-            self._way = way
+            self._learn(way, answer.text)
             return answer
         raise Unavailable("no way of asking is left")
+
+    def _take_refusal(self, way: Way, status: int) -> bool:
+        """Note how a way was answered, and whether that speaks against the way: once it has worked, trouble of the
+        server does not."""
+        proved, self._proved = self._proved, None if status >= 500 else self._proved
+        return status in _NOT_THIS_WAY and not (way is proved and status >= 500)
+
+    def _learn(self, way: Way, text: str) -> None:
+        """Begin with this way from now on; with the one below where the answer is not what the way enforces."""
+        enforced = text.rstrip().endswith("}")
+        self._way = way if enforced or way is Way.TEXT else _next(way)
+        self._proved = way if enforced else None
+
+    async def _patiently(self, client: "AsyncOpenAI", question: Question, way: Way, ends_at: float) -> Answer:
+        """Once more after the wait that a busy endpoint asked for, where that is short; never a second time."""
+        from openai import APIStatusError
+
+        try:
+            return await self._in_one_way(client, question, way)
+        except APIStatusError as error:
+            wait_s = _retry_after_s(error)
+            if wait_s is None or wait_s > min(WAIT_S_MAX, ends_at - asyncio.get_running_loop().time()):
+                raise
+        await asyncio.sleep(wait_s)
+        return await self._in_one_way(client, question, way)
 
     async def _in_one_way(self, client: "AsyncOpenAI", question: Question, way: Way) -> Answer:
         """Some models take the bound of the answer under another name, or no temperature: their word is taken, once."""
@@ -190,15 +247,16 @@ class OpenAIConsultant:
             options["response_format"] = wanted
         completion = await client.chat.completions.create(
             model=self.model,
-            messages=[{"role": "system", "content": question.system}, {"role": "user", "content": question.user}],
+            messages=[_message(one) for one in question.messages],
             **options,
         )
-        return Answer(text=_text_of(completion), tokens=_tokens_of(completion), way=str(way))
+        return Answer(text=_text_of(completion), usage=_usage_of(completion), way=str(way))
 
     def _opened(self, egress: Egress) -> "AsyncOpenAI":
         """The client that sends no farther than the egress."""
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
+        hooks: dict[str, list[Callable[..., Any]]] = {"request": [_without_cookie], "response": [_bound]}
         if egress not in self._clients:
             self._clients[egress] = AsyncOpenAI(
                 api_key=self._key or "none",
@@ -208,7 +266,7 @@ class OpenAIConsultant:
                 default_headers={"Accept-Encoding": "identity"},
                 http_client=DefaultAsyncHttpxClient(
                     follow_redirects=False,
-                    event_hooks={"response": [_bound]},
+                    event_hooks=hooks,
                     transport=None if egress is Egress.ANY else loopback_transport(self._resolve),
                 ),
             )
@@ -234,6 +292,37 @@ def shown_endpoint(base_url: str) -> str:
     parts = urlsplit(base_url or DEFAULT_ENDPOINT)
     host = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
     return clean(f"{parts.scheme}://{host}{parts.path}", 200)
+
+
+def _next(way: Way) -> Way:
+    """The way below one."""
+    ways = list(Way)
+    return ways[ways.index(way) + 1]
+
+
+def _retry_after_s(error: "APIStatusError") -> float | None:
+    """Seconds that a busy endpoint wants to be left alone; None where it says none that can be read (RFC 9110,
+    section 10.2.3: whole seconds, or a date, which is compared with the answer's own)."""
+    told = error.response.headers.get("retry-after", "").strip()
+    if error.status_code not in _BUSY or not told:
+        return None
+    if told.isascii() and told.isdigit():
+        return float(told[:9])
+    try:
+        until, now = (parsedate_to_datetime(text) for text in (told, error.response.headers.get("date", "")))
+        return max(0.0, (until - now).total_seconds())
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _message(message: Message) -> "ChatCompletionMessageParam":
+    match message.role:
+        case Role.SYSTEM:
+            return {"role": "system", "content": message.text}
+        case Role.USER:
+            return {"role": "user", "content": message.text}
+        case Role.ASSISTANT:
+            return {"role": "assistant", "content": message.text}
 
 
 def _response_format(question: Question, way: Way) -> dict[str, Any] | None:
@@ -271,9 +360,17 @@ def _text_of(completion: object) -> str:
     return text
 
 
-def _tokens_of(completion: object) -> int | None:
-    total = getattr(getattr(completion, "usage", None), "total_tokens", None)
-    return total if isinstance(total, int) and not isinstance(total, bool) and 0 < total < 10**7 else None
+def _usage_of(completion: object) -> Usage | None:
+    """What the endpoint tells of tokens, true or not; None where it is no pair of numbers."""
+    usage = getattr(completion, "usage", None)
+    told = [getattr(usage, name, None) for name in ("prompt_tokens", "completion_tokens")]
+    counts = [one for one in told if isinstance(one, int) and not isinstance(one, bool)]
+    return Usage(tokens_in=counts[0], tokens_out=counts[1]) if len(counts) == 2 else None
+
+
+async def _without_cookie(request: Any) -> None:
+    """An endpoint has no business knowing a question by the one before."""
+    request.headers.pop("cookie", None)
 
 
 async def _bound(response: Any) -> None:

@@ -71,11 +71,22 @@ ACTIONS = _counter(
 APPROVALS = _counter("pitcrew_approvals_total", "Requests to people, by what was decided; Expire is time.", "decision")
 MODEL_CALLS = _counter(
     "pitcrew_model_calls_total",
-    "Calls to a model: Asked when one begins, then Answered or Failed; a call that a crash cut off has no second one.",
+    "Questions to a model: Asked when one begins, then Answered or Failed; one that a crash cut off has no second. "
+    "AskedAgain counts, beside that, those whose first answer could not be used.",
     "model",
     "outcome",
 )
-MODEL_TOKENS = _counter("pitcrew_model_tokens_total", "Tokens that calls to a model cost, as far as is known.", "model")
+MODEL_TOKENS = _counter(
+    "pitcrew_model_tokens_total",
+    "Tokens that questions to a model took, as far as is known, by kind: In for prompts, Out for answers.",
+    "model",
+    "kind",
+)
+MODEL_MONEY = _counter(
+    "pitcrew_model_microdollars_total",
+    "What questions to a model cost by the prices set, in millionths of a dollar, as far as is known.",
+    "model",
+)
 BREAKER = _gauge("pitcrew_breaker_state", "1 for the state that a breaker is in, 0 for the others.", "breaker", "state")
 JOURNAL_APPEND = _histogram(
     "pitcrew_journal_append_seconds", "From asking for a record to its being durable.", _WRITES_S
@@ -103,6 +114,7 @@ METRICS: tuple[Metric, ...] = (
     APPROVALS,
     MODEL_CALLS,
     MODEL_TOKENS,
+    MODEL_MONEY,
     BREAKER,
     JOURNAL_APPEND,
     JOURNAL_LAG,

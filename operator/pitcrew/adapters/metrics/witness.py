@@ -18,7 +18,19 @@ from pitcrew.adapters.metrics import catalogue as metrics
 from pitcrew.adapters.metrics.catalogue import METRICS, Kind, Metric
 from pitcrew.adapters.metrics.server import MetricsServer
 from pitcrew.core.approval import Decision
-from pitcrew.core.event import Acted, Decided, Event, Failed, Judged, Opened, Turned, Undone, UndoTurned
+from pitcrew.core.event import (
+    Acted,
+    Advised,
+    Decided,
+    Event,
+    Failed,
+    Judged,
+    ModelAsked,
+    Opened,
+    Turned,
+    Undone,
+    UndoTurned,
+)
 from pitcrew.core.incident import Incident
 from pitcrew.core.observation import Observation, RuntimeFacts
 from pitcrew.core.permit import Direction
@@ -89,8 +101,12 @@ class Metrics:
                 outcome = str(event.seen) if isinstance(event, Undone) else "Turned"
                 undone = [attempt.plan for attempt in incident.attempts if attempt.undo_permit is not None]
                 self._act((undone or [incident.attempt.plan])[-1], Direction.UNDO, outcome)
+            case ModelAsked(model=model):
+                self._count(metrics.MODEL_CALLS, model, "Asked")
+            case Advised():
+                self._note_advice(event)
             case _:
-                self._note_model(event)
+                return
 
     def alive(self, pulse: Pulse) -> None:
         """Show where the loop stands."""
@@ -109,14 +125,15 @@ class Metrics:
         if server is not None:
             await asyncio.to_thread(server.close)
 
-    def _note_model(self, event: Event) -> None:
-        """Count what was asked of a model, by the names of the events that tell of it."""
-        kind, model = str(event.type), str(getattr(event, "model", ""))
-        if kind == "ModelAsked":
-            self._count(metrics.MODEL_CALLS, model, "Asked")
-        if kind == "Advised":
-            self._count(metrics.MODEL_CALLS, model, "Failed" if getattr(event, "opinion", None) is None else "Answered")
-            self._count(metrics.MODEL_TOKENS, model, by=int(getattr(event, "tokens", 0)))
+    def _note_advice(self, advised: Advised) -> None:
+        """Count what came of asking a model, and what it cost."""
+        model = advised.model
+        self._count(metrics.MODEL_CALLS, model, "Failed" if advised.opinion is None else "Answered")
+        if advised.repaired:
+            self._count(metrics.MODEL_CALLS, model, "AskedAgain")
+        self._count(metrics.MODEL_TOKENS, model, "In", by=advised.usage.tokens_in)
+        self._count(metrics.MODEL_TOKENS, model, "Out", by=advised.usage.tokens_out)
+        self._count(metrics.MODEL_MONEY, model, by=advised.microdollars)
 
     def _act(self, plan: Plan, direction: Direction, outcome: str) -> None:
         action = plan.undo if direction is Direction.UNDO and plan.undo else plan.action

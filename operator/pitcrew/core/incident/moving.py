@@ -135,6 +135,7 @@ def _absorb_advice(incident: Incident, event: ModelAsked | Advised | NotAsked, a
             evidence_digest=event.evidence_digest,
             asked_at=at,
             tokens=event.tokens_reserved,
+            microdollars=event.microdollars_reserved,
         )
         return replace(incident, advice=(*incident.advice, asked))
     last = incident.advice[-1] if incident.advice else None
@@ -146,11 +147,16 @@ def _absorb_advice(incident: Incident, event: ModelAsked | Advised | NotAsked, a
         asked_at=open_.asked_at if open_ else at,
         answered_at=at,
         tokens=event.tokens,
+        microdollars=event.microdollars,
+        usage=event.usage,
         opinion=event.opinion,
         failure=event.failure,
         late=event.late,
         agrees=event.agrees,
         note=event.note,
+        way=event.way,
+        repaired=event.repaired,
+        unkept=event.unkept,
     )
     return replace(incident, advice=(*(incident.advice[:-1] if open_ else incident.advice), answered))
 

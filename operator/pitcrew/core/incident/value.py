@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from pitcrew.core.action import Action, Seen, Trace
 from pitcrew.core.approval import Approval, ApprovalRequest
+from pitcrew.core.cost import NO_USAGE, Cost, Usage
 from pitcrew.core.deviation import Deviation
 from pitcrew.core.diagnosis import Cause, Diagnosis
 from pitcrew.core.evidence import Evidence
@@ -43,22 +44,30 @@ class UndoStand(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Advice:
-    """One question to a model and what came of it. Until `answered_at` nothing came, and `tokens` are the reserved.
-
-    `model` is empty where nobody was asked; `failure` says why.
-    """
+    """One question to a model and what came of it, as `Advised` tells it. Until `answered_at` nothing came, and
+    `tokens` and `microdollars` are those set aside. `model` is empty where nobody was asked; `failure` says why."""
 
     model: str
     prompt_digest: str
     evidence_digest: str
     asked_at: datetime
     tokens: int
+    microdollars: int = 0
+    usage: Usage = NO_USAGE
     answered_at: datetime | None = None
     opinion: Opinion | None = None
     failure: str = ""
     late: bool = False
     agrees: bool | None = None
     note: str = ""
+    way: str = ""
+    repaired: str = ""
+    unkept: str = ""
+
+    @property
+    def cost(self) -> Cost:
+        """What it cost, or what is set aside for it."""
+        return Cost(tokens=self.tokens, microdollars=self.microdollars)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,9 +151,14 @@ class Incident:
         return next((one for one in reversed(self.advice) if one.evidence_digest == asked), None)
 
     @property
-    def tokens(self) -> int:
-        """Tokens that asking models cost in this incident, those reserved for open questions included."""
-        return sum(one.tokens for one in self.advice)
+    def cost(self) -> Cost:
+        """What asking models cost in this incident, what is set aside for open questions included."""
+        return sum((one.cost for one in self.advice), Cost())
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens of the prompts and answers of this incident, as far as they are known apart."""
+        return sum((one.usage for one in self.advice), NO_USAGE)
 
     @property
     def ineffective(self) -> tuple[Action, ...]:

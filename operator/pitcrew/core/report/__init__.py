@@ -4,6 +4,7 @@ Both are projections of the incident and its journal records. Text that came fro
 escaped for the place where it is shown (S8); nothing here decides anything.
 """
 
+from pitcrew.core.report.asked import asked
 from pitcrew.core.report.postmortem import postmortem
 from pitcrew.core.report.timeline import Moment, Spans, grounds, rendered_span, spans, timeline
 from pitcrew.core.report.why import Section, section_data, section_text, why
@@ -12,6 +13,7 @@ __all__ = [
     "Moment",
     "Section",
     "Spans",
+    "asked",
     "grounds",
     "postmortem",
     "rendered_span",

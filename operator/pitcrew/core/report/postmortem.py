@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from pitcrew.core import approval
 from pitcrew.core.action import Seen, describe
+from pitcrew.core.cost import told_cost
 from pitcrew.core.evidence import Evidence
 from pitcrew.core.incident import (
     Attempt,
@@ -122,6 +123,8 @@ def _diagnosis(incident: Incident) -> str:
         for d in incident.diagnoses
     ]
     lines += [f"Second opinion, {_said(advice_line(advice))}" for advice in incident.advice]
+    if incident.advice:
+        lines.append(f"Asking models cost {_said(told_cost(incident.cost, incident.usage))}")
     return f"## Diagnosis\n\n{_bullets(lines) if lines else 'None was reached.' + chr(10)}"
 
 

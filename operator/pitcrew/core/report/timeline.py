@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from pitcrew.core.cost import told_cost
 from pitcrew.core.event import (
     AGREEMENT,
     EVENT_TYPES,
@@ -91,9 +92,9 @@ def advice_line(advice: Advice) -> str:
     if not advice.model:
         return advice.failure
     if advice.answered_at is None:
-        return f"model {advice.model}: no answer so far; {advice.tokens} tokens are set aside"
+        return f"model {advice.model}: no answer so far; {told_cost(advice.cost, advice.usage)} set aside"
     late = ", too late for the plan then under way" if advice.late else ""
-    cost = f"{advice.tokens} tokens"
+    cost = f"{told_cost(advice.cost, advice.usage)}{_repaired(advice)}"
     if advice.opinion is None:
         return f"model {advice.model}: no opinion{late}: {advice.failure}; {cost}"
     said = advice.opinion
@@ -101,6 +102,10 @@ def advice_line(advice: Advice) -> str:
         f"model {advice.model}: {said.cause}, {said.confidence} of 100, runbook {said.runbook or 'none'}{late}: "
         f"{said.summary}  [{' '.join(said.evidence)}]; {AGREEMENT[advice.agrees]}: {advice.note}; {cost}"
     )
+
+
+def _repaired(advice: Advice) -> str:
+    return f"; asked twice, since its first answer was refused: {advice.repaired}" if advice.repaired else ""
 
 
 def evidence_line(item: Evidence) -> str:

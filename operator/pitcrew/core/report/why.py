@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from pitcrew.core import approval
 from pitcrew.core.action import describe, to_data
+from pitcrew.core.cost import told_cost
 from pitcrew.core.evidence import Evidence
 from pitcrew.core.incident import (
     Attempt,
@@ -152,18 +153,26 @@ def _advice(incident: Incident) -> tuple[Section, ...]:
             "answered": one.answered_at is not None,
             "late": one.late,
             "tokens": one.tokens,
+            "promptTokens": one.usage.tokens_in,
+            "answerTokens": one.usage.tokens_out,
+            "microdollars": one.microdollars,
+            "way": one.way or None,
+            "repaired": one.repaired or None,
+            "transcriptNotKept": one.unkept or None,
             "failure": one.failure or None,
             "cause": str(one.opinion.cause) if one.opinion else None,
             "runbook": (one.opinion.runbook or None) if one.opinion else None,
             "confidence": one.opinion.confidence if one.opinion else None,
             "evidence": list(one.opinion.evidence) if one.opinion else [],
+            "quotes": list(one.opinion.quotes) if one.opinion else [],
+            "misquotes": list(one.opinion.misquotes) if one.opinion else [],
             "summary": one.opinion.summary if one.opinion else None,
             "agrees": one.agrees,
             "note": one.note,
         }
         for one in incident.advice
     ]
-    title = "Second opinion (it chooses no action)"
+    title = f"Second opinion (it chooses no action); {told_cost(incident.cost, incident.usage)} in all"
     return (_section("advice", title, [advice_line(one) for one in incident.advice], data),)
 
 

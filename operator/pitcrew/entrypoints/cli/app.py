@@ -33,8 +33,8 @@ audit_app = typer.Typer(
     help="Check the journal, or acknowledge its damage.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(audit_app, name="audit")
-app.add_typer(eval_app, name="eval")
 app.add_typer(runbooks_app, name="runbooks")
+app.add_typer(eval_app, name="eval")
 
 
 class LogFormat(StrEnum):
@@ -158,11 +158,18 @@ def incidents(name: Name = None, state: State = STATE, output: Format = Output.T
 
 
 @app.command()
-def why(incident: IncidentId, state: State = STATE, output: Format = Output.TABLE) -> None:
+def why(
+    incident: IncidentId,
+    prompt: Annotated[
+        bool, typer.Option("--prompt", help="Show what models were sent and answered, word for word, and its cost.")
+    ] = False,
+    state: State = STATE,
+    output: Format = Output.TABLE,
+) -> None:
     """Show why PitCrew did what it did: evidence, diagnosis, runbook, risk, rules, permit, effect, verification."""
-    from pitcrew.entrypoints.cli.history import show_why
+    from pitcrew.entrypoints.cli.history import show_prompts, show_why
 
-    show_why(_there(state), incident, output)
+    (show_prompts if prompt else show_why)(_there(state), incident, output)
 
 
 @app.command()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pitcrew.adapters.status.text import read_status
 from pitcrew.core.chain import Damage, verify
+from pitcrew.core.cost import dollars
 from pitcrew.core.errors import PitCrewError
 from pitcrew.core.record import Json
 from pitcrew.core.runbook import Runbook
@@ -118,7 +119,7 @@ def _state_directory(settings: Settings) -> Iterator[Guard]:
 
 def _private_directories(settings: Settings) -> Iterator[Guard]:
     name = "private directories"
-    found = [settings.state / part for part in ("journal", "official", "mechanic", "undo", "process")]
+    found = [settings.state / part for part in ("journal", "official", "mechanic", "undo", "process", "model")]
     there = [path for path in found if path.is_dir()]
     open_ones = [str(path) for path in there if path.stat().st_mode & 0o077]
     if open_ones:
@@ -359,10 +360,13 @@ def _models(settings: Settings) -> Iterator[Guard]:
         yield _missing("models", f"{settings.model}: {reason}", "set it, or unset PITCREW_MODEL for rules only")
         return
     seen = f"{settings.model} at {shown_endpoint(url)}, {'a key' if key else 'no key'}; closed lists, schema, "
+    money = settings.model_price_in_per_million or settings.model_price_out_per_million
     yield _armed(
         "models",
-        f"{seen}{settings.model_tokens_per_incident_max} tokens an incident, {settings.model_tokens_per_day_max} a day"
-        f"; {_asking(settings)}",
+        f"{seen}{settings.model_tokens_per_incident_max} tokens an incident, {settings.model_tokens_per_hour_max} an "
+        f"hour, {settings.model_tokens_per_day_max} a day; "
+        + (f"at most {dollars(settings.model_money_per_day_max)} a day" if money else "no price set, no money counted")
+        + f"; {_asking(settings)}",
     )
 
 

@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from pitcrew.adapters.transcripts.files import read_transcript
+from pitcrew.core.errors import PitCrewError
 from pitcrew.core.incident import (
     Incident,
 )
 from pitcrew.core.record import Json
-from pitcrew.core.report import postmortem, rendered_span, section_data, section_text, spans, why
+from pitcrew.core.report import asked, postmortem, rendered_span, section_data, section_text, spans, why
+from pitcrew.core.transcript import Transcript
 from pitcrew.entrypoints.cli.output import Output, say, say_data, say_table
 from pitcrew.entrypoints.cli.state import Told, incidents_of, one_incident, told_by
 
@@ -56,6 +59,27 @@ def show_why(state: Path, incident: str, output: Output) -> None:
         say_data(section_data(section), output)
     else:
         say(section_text(section).rstrip("\n"))
+
+
+def show_prompts(state: Path, incident: str, output: Output) -> None:
+    """What models were asked about one incident and what they answered, as far as transcripts are kept."""
+    found, _ = one_incident(_told(state), incident)
+    section = asked(found, [_kept(state, found.id, advice.prompt_digest) for advice in found.advice])
+    if output.for_tools:
+        say_data(section_data(section), output)
+    else:
+        say(section_text(section).rstrip("\n"))
+
+
+def _kept(state: Path, incident: str, prompt_digest: str) -> Transcript | str:
+    """The transcript of a question, or why there is none."""
+    if not prompt_digest:
+        return "nothing was sent"
+    try:
+        found = read_transcript(state / "model", incident, prompt_digest)
+    except PitCrewError as error:
+        return str(error)
+    return found or "no transcript is here: it was never kept, or its days are over (setting model_transcripts_days)"
 
 
 def show_report(state: Path, incident: str) -> None:

@@ -190,9 +190,9 @@ class Case(_Part):
     label: Label
 
     @property
-    def log_bytes(self) -> int:
-        """Bytes of the raw log."""
-        return sum(len(line.text.encode()) + 1 for line in self.logs)
+    def log_text(self) -> str:
+        """The raw log."""
+        return "\n".join(line.text for line in self.logs)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -35,7 +35,7 @@ from pitcrew.core.resource import HealthyService, HttpGet, Probe, ServiceKey, Tc
 from pitcrew.core.step import Step
 from pitcrew.entrypoints.evaluation.case import Case, RecordedAbsence, RecordedBlindness, RecordedFacts
 from pitcrew.loop.rehearsal import Eyes, Rehearsal, rehearse_from
-from pitcrew.ports import Consultant, ExecAnswer, Official, RunbookSource
+from pitcrew.ports import Consultant, ExecAnswer, Official, RunbookSearch, RunbookSource
 from pitcrew.settings import Settings
 
 TARGET_ID = "0" * 64
@@ -65,6 +65,7 @@ class Stage:
     runbooks: RunbookSource
     official: Callable[["PlayedClock"], Official]
     consultant: Consultant | None = None
+    search: RunbookSearch | None = None
 
 
 async def play(stage: Stage, case: Case) -> Came:
@@ -81,6 +82,7 @@ async def play(stage: Stage, case: Case) -> Came:
         standing=Standing(),
         guardrails=NO_GUARDRAILS,
         consultant=stage.consultant,
+        search=stage.search,
     )
     came: Rehearsal = await rehearse_from(eyes, case.service, watch_of(case))
     return Came(case=case, incident=came.incident, step=came.step, found=came.found)

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 from pitcrew.adapters.policy.cel import CelCompiler
 from pitcrew.adapters.runbooks.files import RunbookFiles
+from pitcrew.adapters.search.fts5 import Fts5Search
 from pitcrew.core.errors import JournalUnwritable
 from pitcrew.core.policy import NO_GUARDRAILS
+from pitcrew.core.prompt import BOUNDARY_CHARS_MIN, ask_about
 from pitcrew.core.record import Entry, Instant, Record
 from pitcrew.core.resource import Diagnosing, DiagnosisMode, Egress
 from pitcrew.entrypoints.evaluation.case import Case
-from pitcrew.entrypoints.evaluation.played import PlayedClock, Stage, play
+from pitcrew.entrypoints.evaluation.played import Came, PlayedClock, Stage, play
 from pitcrew.entrypoints.evaluation.score import Chosen, chosen
 from pitcrew.entrypoints.evaluation.table import Run
 from pitcrew.official.onlooker import onlooker
@@ -39,7 +41,7 @@ async def run(way: Way, cases: Sequence[Case], settings: Settings, follow: Follo
     for number, case in enumerate(cases, start=1):
         began = time.monotonic()
         came = await play(stage, _in_mode(case, way.mode))
-        one = chosen(came, 0, time.monotonic() - began)
+        one = chosen(came, evidence_tokens(came), time.monotonic() - began)
         found.append(one)
         if follow is not None:
             follow(number, one)
@@ -48,12 +50,21 @@ async def run(way: Way, cases: Sequence[Case], settings: Settings, follow: Follo
 
 def stage_for(way: Way, settings: Settings) -> Stage:
     """What all cases of a run share."""
+    runbooks = RunbookFiles.load(settings.runbooks)
     return Stage(
         settings=settings,
-        runbooks=RunbookFiles.load(settings.runbooks),
+        runbooks=runbooks,
+        search=Fts5Search.over(runbooks.runbooks()),
         official=_official_at,
         consultant=way.consultant,
     )
+
+
+def evidence_tokens(came: Came) -> int:
+    """Tokens of evidence that a model would be sent about a case, by PitCrew's own estimate."""
+    evidence = came.incident.evidence if came.incident else ()
+    question = ask_about(came.case.service.key, evidence, (), boundary="0" * BOUNDARY_CHARS_MIN)
+    return question.evidence_tokens if question else 0
 
 
 def _in_mode(case: Case, mode: DiagnosisMode) -> Case:

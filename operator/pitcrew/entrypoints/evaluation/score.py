@@ -10,6 +10,7 @@ from statistics import median
 
 from pitcrew.core.diagnosis import Cause
 from pitcrew.core.incident import Incident
+from pitcrew.core.prompt import tokens_of
 from pitcrew.core.step import AskPermit
 from pitcrew.entrypoints.evaluation.case import Case
 from pitcrew.entrypoints.evaluation.played import Came
@@ -41,7 +42,7 @@ class Chosen:
     agrees: bool | None
     tokens: int
     evidence_tokens: int
-    log_bytes: int
+    log_tokens: int
     failure: str
     seconds: float
 
@@ -119,9 +120,9 @@ def chosen(came: Came, evidence_tokens: int, seconds: float) -> Chosen:
         model_right=opinion.cause in case.label.causes if opinion else None,
         led_by_model=by_model,
         agrees=advice.agrees if advice else None,
-        tokens=incident.tokens if incident else 0,
+        tokens=incident.cost.tokens if incident else 0,
         evidence_tokens=evidence_tokens,
-        log_bytes=case.log_bytes,
+        log_tokens=tokens_of(case.log_text),
         failure=advice.failure if advice else "",
         seconds=seconds,
     )
@@ -141,7 +142,7 @@ def sums(all_: Sequence[Chosen]) -> Sums:
     if not all_:
         raise ValueError("there is no case")
     named = [one for one in all_ if one.cause is not Cause.UNKNOWN]
-    logged = [one.evidence_tokens * 4 / one.log_bytes for one in all_ if one.log_bytes]
+    logged = [one.evidence_tokens / one.log_tokens for one in all_ if one.log_tokens]
     return Sums(
         cases=len(all_),
         cause_right=_count(all_, lambda one: one.cause_right),
