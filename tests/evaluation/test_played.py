@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pitcrew.core.diagnosis import Cause
 from pitcrew.core.errors import InvalidInput
 from pitcrew.core.incident import Phase
 from pitcrew.core.resource import DiagnosisMode
@@ -71,6 +72,45 @@ def test_no_deviation_is_no_incident(stage: Stage) -> None:
     good = [{"probe": "httpget-0", "outcome": "Success", "reason": "Ok", "status": 200}]
     came = played(stage, labelled(probes=good, deviations=[]))
     assert (came.incident, came.step, came.found) == (None, None, ())
+
+
+BY_STATUS: dict[str, tuple[dict[str, object], Cause]] = {
+    "a stop that is respected": (
+        {"sight": {"kind": "facts", "state": "Exited", "exitCode": 143, "stoppedBy": "Person"}, "probes": []},
+        Cause.STOPPED_BY_SOMEONE,
+    ),
+    "a check that cannot run": (
+        {"probes": [{"probe": "httpget-0", "outcome": "Unknown", "reason": "CheckBroken"}]},
+        Cause.CHECK_BROKEN,
+    ),
+    "work that is done": (
+        {"sight": {"kind": "facts", "state": "Exited", "exitCode": 0, "stoppedBy": "Itself"}, "probes": []},
+        Cause.UNKNOWN,
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "told"), BY_STATUS.values(), ids=BY_STATUS.keys())
+def test_what_opens_no_incident_is_named_by_the_status(changes: dict[str, object], told: Cause, stage: Stage) -> None:
+    came = played(stage, labelled(deviations=[], **changes))
+    assert (came.incident, came.told) == (None, told)
+
+
+KILLED = [{"at": f"2026-05-04T09:5{minute}:00Z", "kind": "OutOfMemory"} for minute in (5, 7, 9)]
+
+
+def test_kills_for_memory_are_counted_as_a_runtime_counts_them(stage: Stage) -> None:
+    came = played(stage, labelled(events=KILLED, deviations=[]))
+    assert {str(one.kind) for one in came.found} == {"OutOfMemory"}
+
+
+def test_the_events_beside_a_death_say_whether_it_was_for_memory(stage: Stage) -> None:
+    ended = {"kind": "facts", "state": "Exited", "exitCode": 137, "stoppedBy": "Itself"}
+    ended |= {"startedAt": "2026-05-04T09:00:00Z", "finishedAt": "2026-05-04T09:59:00Z"}
+    died = {"at": "2026-05-04T09:59:00Z", "kind": "Died", "exitCode": 137}
+    came = played(stage, labelled(sight=ended, probes=[], deviations=[], events=[KILLED[-1], died]))
+    assert came.incident is not None
+    assert came.incident.diagnoses[0].cause is Cause.OUT_OF_MEMORY
 
 
 def test_an_answer_to_a_probe_that_is_not_declared_is_refused(stage: Stage) -> None:

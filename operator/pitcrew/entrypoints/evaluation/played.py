@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from pitcrew.core.deviation import FLAP_CHANGES, Deviation, DeviationKind, Told, Track, Watch
+from pitcrew.core.deviation import FLAP_CHANGES, Deviation, DeviationKind, Told, Track, Watch, respected
+from pitcrew.core.diagnosis import Cause
 from pitcrew.core.errors import InvalidInput, Refused, Unavailable
 from pitcrew.core.incident import Incident
 from pitcrew.core.observation import (
@@ -49,12 +50,16 @@ OOMS_WINDOW = timedelta(minutes=10)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Came:
-    """What came of one case: the incident as far as it went, the step that was not taken, and the deviations found."""
+    """What came of one case: the incident as far as it went, the step that was not taken, and the deviations found.
+
+    `told` is the cause that the status names where no incident is opened: a stop that is respected, a broken check.
+    """
 
     case: Case
     incident: Incident | None
     step: Step | None
     found: tuple[Deviation, ...]
+    told: Cause = Cause.UNKNOWN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +90,16 @@ async def play(stage: Stage, case: Case) -> Came:
         search=stage.search,
     )
     came: Rehearsal = await rehearse_from(eyes, case.service, watch_of(case))
-    return Came(case=case, incident=came.incident, step=came.step, found=came.found)
+    told = Cause.UNKNOWN if came.incident or came.seen is None else _told_by_status(came.seen)
+    return Came(case=case, incident=came.incident, step=came.step, found=came.found, told=told)
+
+
+def _told_by_status(seen: Observation) -> Cause:
+    """The condition Ready says StoppedByPerson, or lists the check that is broken; there is nothing to diagnose."""
+    if respected(seen.sight, seen.at) == "StoppedByPerson":
+        return Cause.STOPPED_BY_SOMEONE
+    broken = any(result.reason is ProbeReason.CHECK_BROKEN for result in seen.probes)
+    return Cause.CHECK_BROKEN if broken else Cause.UNKNOWN
 
 
 class PlayedClock:
@@ -219,11 +233,11 @@ def _facts(case: Case, facts: RecordedFacts) -> RuntimeFacts:
 
 def _ended_for_memory(case: Case, facts: RecordedFacts) -> bool:
     """As a runtime tells it: by the events beside the death where it remembers them, else by its own word."""
-    at = facts.finished_at
-    deaths = [one.at for one in case.events if at and one.kind is EventKind.DIED and abs(one.at - at) <= SAME_DEATH]
-    return any(abs(one - death) <= SAME_DEATH for one in _ooms_at(case) for death in deaths) or (
-        facts.oom_killed and not (deaths and _ooms_at(case))
-    )
+    ooms, at = _ooms_at(case), facts.finished_at
+    ends = [one.at for one in case.events if at and one.kind is EventKind.DIED and abs(one.at - at) <= SAME_DEATH]
+    if not ends or not ooms:
+        return facts.oom_killed
+    return any(abs(oom - end) <= SAME_DEATH for oom in ooms for end in ends)
 
 
 def _ooms(case: Case, facts: RecordedFacts) -> int:

@@ -51,8 +51,8 @@ class Chosen:
 class Sums:
     """All cases of one run together; shares are of 1.
 
-    Brier score and calibration error are over the cases in which a cause was named: Unknown claims nothing, and has no
-    confidence that could be right or wrong.
+    Brier score and calibration error are over the cases with a diagnosis that names a cause: Unknown claims nothing,
+    and has no confidence that could be right or wrong.
     """
 
     cases: int
@@ -100,7 +100,7 @@ class Sums:
 def chosen(came: Came, evidence_tokens: int, seconds: float) -> Chosen:
     """What came of a case beside its label."""
     case, incident = came.case, came.incident
-    cause, confidence, by_model = _led(incident)
+    cause, confidence, by_model = _led(incident) if incident else (came.told, 0, False)
     proposed = incident.attempts[-1] if incident and incident.attempts else None
     action = proposed.plan.action.name if proposed else "none"
     alone = isinstance(came.step, AskPermit)
@@ -128,9 +128,9 @@ def chosen(came: Came, evidence_tokens: int, seconds: float) -> Chosen:
     )
 
 
-def _led(incident: Incident | None) -> tuple[Cause, int, bool]:
+def _led(incident: Incident) -> tuple[Cause, int, bool]:
     """The cause that was planned by, its confidence, and whether a model's word led."""
-    if incident is None or not incident.diagnoses:
+    if not incident.diagnoses:
         return Cause.UNKNOWN, 0, False
     led = incident.attempts[-1].leading if incident.attempts else None
     first = led or incident.diagnoses[0]
@@ -141,7 +141,7 @@ def sums(all_: Sequence[Chosen]) -> Sums:
     """The sums of one run. Raises ValueError without a case."""
     if not all_:
         raise ValueError("there is no case")
-    named = [one for one in all_ if one.cause is not Cause.UNKNOWN]
+    named = [one for one in all_ if one.confidence]
     logged = [one.evidence_tokens / one.log_tokens for one in all_ if one.log_tokens]
     return Sums(
         cases=len(all_),
