@@ -96,6 +96,18 @@ def test_what_opens_no_incident_is_named_by_the_status(changes: dict[str, object
     assert (came.incident, came.told) == (None, told)
 
 
+def test_earlier_incidents_weigh_as_they_do_live(stage: Stage) -> None:
+    again = [
+        {"incident": f"victim-{number}", "minutesAgo": 6 * number, "cause": "FlagFile", "effects": 1}
+        for number in range(1, 7)
+    ]
+    came = played(stage, labelled(former=again))
+    assert came.incident is not None
+    points = {factor.name: factor.points for factor in came.incident.attempt.risk.factors}
+    assert points["repetition"] > 0
+    assert [item.value for item in came.incident.evidence if item.key == "former"][:1] == ["FlagFile"]
+
+
 KILLED = [{"at": f"2026-05-04T09:5{minute}:00Z", "kind": "OutOfMemory"} for minute in (5, 7, 9)]
 
 

@@ -6,6 +6,7 @@ from tests.bench.dev_authoring import apps
 from tests.bench.dev_authoring.pieces import (
     FLAG,
     Json,
+    before,
     created,
     each_run,
     event,
@@ -489,6 +490,19 @@ MEMORY: Sequence[Json] = (
         label("OutOfMemory", "Died", do=("start",), why="its own heap was too small, and it ended itself"),
         deviations=DOWN,
         says=said(91, "", "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory"),
+    ),
+    incident(
+        "memory-recurring",
+        7,
+        apps.AXUM,
+        exited(137, oomKilled=True, ran_s=900),
+        label(
+            "OutOfMemory",
+            do=("start", "none"),
+            why="the fourth time within the hour; a person is soon to raise its limit",
+        ),
+        deviations=DOWN,
+        former=[before(number, 15 * number, "OutOfMemory") for number in (1, 2, 3)],
     ),
     incident(
         "memory-without-log",

@@ -126,6 +126,11 @@ def event(ago_s: float, kind: str, detail: str = "", **more: object) -> Json:
     return {"at": stamp(ago_s), "kind": kind, "detail": detail, **more}
 
 
+def before(number: int, minutes_ago: int, cause: str) -> Json:
+    """An earlier incident that a remedy ended."""
+    return {"incident": f"earlier-{number}", "minutesAgo": minutes_ago, "cause": cause, "effects": 1}
+
+
 # Labels
 
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pitcrew.core.deviation import FLAP_CHANGES, Deviation, DeviationKind, Told, Track, Watch, respected
 from pitcrew.core.diagnosis import Cause
 from pitcrew.core.errors import InvalidInput, Refused, Unavailable
+from pitcrew.core.history import Past
 from pitcrew.core.incident import Incident
 from pitcrew.core.observation import (
     Absent,
@@ -89,7 +90,7 @@ async def play(stage: Stage, case: Case) -> Came:
         consultant=stage.consultant,
         search=stage.search,
     )
-    came: Rehearsal = await rehearse_from(eyes, case.service, watch_of(case))
+    came: Rehearsal = await rehearse_from(eyes, case.service, watch_of(case), past_of(case))
     told = Cause.UNKNOWN if came.incident or came.seen is None else _told_by_status(came.seen)
     return Came(case=case, incident=came.incident, step=came.step, found=came.found, told=told)
 
@@ -295,6 +296,21 @@ def _exec_answer(result: ProbeResult) -> ExecAnswer:
             return ExecAnswer(exit_code=127, output=result.detail)
         case _:
             raise Unavailable(result.detail or str(result.reason))
+
+
+def past_of(case: Case) -> tuple[Past, ...]:
+    """The earlier incidents of the service."""
+    return tuple(
+        Past(
+            incident=one.incident,
+            opened_at=case.at - timedelta(minutes=one.minutes_ago),
+            cause=one.cause,
+            effects=one.effects,
+            recovered=one.recovered,
+            outcome="",
+        )
+        for one in case.former
+    )
 
 
 # The memory of the watch
