@@ -9,14 +9,18 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.bench.dev_authoring import around, dead, quiet, running
+from tests.bench.dev_authoring import answers, around, checks, dead, loops, quiet, running, starts
 from tests.bench.dev_authoring.pieces import Json
 
 HERE = Path(__file__).parent / "cases" / "dev"
 FILES: Mapping[str, Sequence[Json]] = {
     **running.FILES,
+    **answers.FILES,
+    **loops.FILES,
+    **starts.FILES,
     **dead.FILES,
     **quiet.FILES,
+    **checks.FILES,
     **around.FILES,
 }
 """Cases by the name of their file, which begins with the row of FAULTS.md."""
