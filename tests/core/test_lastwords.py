@@ -61,6 +61,8 @@ NAMED: dict[str, tuple[str, tuple[str, ...]]] = {
         ("ConnectionStrings__Basket",),
     ),
     "two of them": ("missing: PORT, DB_URL", ("PORT", "DB_URL")),
+    "done without": ("PORT is invalid, using the default", ()),
+    "done with another": ("PORT is not set, using 8000", ()),
     "without a complaint": ("DB_URL is taken from the environment", ()),
     "a variable that every process has": ("fatal: no such program in PATH", ()),
     "a part of another word": ("error: MY_DB_URLS is empty", ()),
@@ -94,6 +96,8 @@ CONFIGURATION = {
 }
 NO_CONFIGURATION = {
     "read well": "configuration loaded from /etc/app/config.yaml",
+    "done without": "config file not found, using defaults",
+    "ignored": "unknown option 'colour' in app.conf is ignored",
     "another error": "error: index out of range",
     "a request": "GET /config/errors-of-the-day 200",
     "unchanged": "config unchanged",

@@ -34,6 +34,13 @@ _KEY_PATH = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}(?:[.:][A-Za-z][A-Za-z0-9-]{0
 _OF_EVERY_PROCESS = frozenset({"PATH", "HOME", "HOSTNAME", "LANG", "PWD", "SHELL", "TERM", "USER"})
 """Variables that every process has; a complaint that names one is about something else."""
 
+_GOES_ON = re.compile(
+    r"\b(?:using|uses|use|with) (?:the |its )?(?:built-?in )?defaults?\b|[,;:-] ?(?:using|assuming|defaulting)\b"
+    r"|\bignor(?:ed|ing)\b|\bfall(?:ing|s)? back\b|\bdeprecat"
+    r"|\b(?:old|previous) (?:one|value|configuration) (?:stays|is kept)\b",
+    re.I,
+)
+"""Words of a program that does without, and so does not end for it."""
 _CONFIGURATION = (
     re.compile(
         r"(?<![/\w])config(?:uration)?(?: file)?\b(?!/).{0,80}\b(?:errors?|invalid|malformed|not found|missing)\b", re.I
@@ -83,7 +90,7 @@ def blamed_variables(lines: Iterable[str], env_names: Iterable[str]) -> tuple[st
 
     Frameworks bind `SPRING_DATASOURCE_URL` to `spring.datasource.url`, and `Redis__Host` to `Redis:Host`.
     """
-    complaints = [line for line in lines if alarming(line) or _REFUSES.search(line)]
+    complaints = [line for line in _final(lines) if alarming(line) or _REFUSES.search(line)]
     words = {word for line in complaints for word in _ENV_WORD.findall(line)}
     paths = {_flat(path) for line in complaints for path in _KEY_PATH.findall(line)}
     own = [name for name in env_names if name not in _OF_EVERY_PROCESS]
@@ -96,7 +103,12 @@ def _flat(name: str) -> str:
 
 def blames_configuration(lines: Iterable[str]) -> bool:
     """Whether a line says that a setting or a file of settings is wrong."""
-    return any(pattern.search(line) for line in lines for pattern in _CONFIGURATION)
+    return any(pattern.search(line) for line in _final(lines) for pattern in _CONFIGURATION)
+
+
+def _final(lines: Iterable[str]) -> list[str]:
+    """Lines after which a program may have ended."""
+    return [line for line in lines if not _GOES_ON.search(line)]
 
 
 def blames_taken_port(lines: Iterable[str]) -> bool:

@@ -156,6 +156,21 @@ DIED: Sequence[Json] = (
         noise=("misleading-log",),
     ),
     incident(
+        "died-after-it-took-a-default",
+        18,
+        apps.WORKER,
+        exited(1, ran_s=20),
+        START,
+        deviations=DOWN,
+        says=(
+            *said(
+                109, "WARN", "config file /etc/mailer.toml not found, using defaults", "BATCH_SIZE is not set, using 50"
+            ),
+            *said(90.5, "", "IndexError: pop from an empty deque"),
+        ),
+        noise=("misleading-log",),
+    ),
+    incident(
         "died-dead",
         18,
         apps.DOTNET,
