@@ -92,6 +92,12 @@ FAULTS: dict[str, tuple[Sight, tuple[ProbeResult, ...], DeviationKind | None, Ca
         K.NOT_RUNNING,
         Cause.DIED,
     ),
+    "4 a start that failed, without a word": (
+        facts(S.CREATED, exit_code=128, ever_started=False),
+        (),
+        K.NOT_RUNNING,
+        Cause.START_FAILED,
+    ),
     "4 a shell finds no command": (ended(127), (), K.NOT_RUNNING, Cause.START_FAILED),
     "4 a command that may not be run": (ended(126), (), K.NOT_RUNNING, Cause.START_FAILED),
     "4 a shell finds no command, again and again": (

@@ -66,6 +66,8 @@ class DiagnosisRule:
 
 COMMAND_FAILED_EXIT_CODES = (126, 127)
 """What a POSIX shell gives for a command that may not be run or is not there (XCU 2.8.2), and engines after it."""
+START_FAILED_EXIT_CODES = (*COMMAND_FAILED_EXIT_CODES, 128)
+"""What an engine notes of a target whose start failed; 128 for all but its command (FAULTS rows 4 and 5)."""
 
 _RUNNING = fact("state", "Running")
 RULES: tuple[DiagnosisRule, ...] = (
@@ -145,6 +147,16 @@ RULES: tuple[DiagnosisRule, ...] = (
         signals=(fact("deviation", "NotRunning"), fact("start.error")),
         confidence=96,
         summary="the runtime could not start it",
+    ),
+    DiagnosisRule(
+        cause=Cause.START_FAILED,
+        signals=(
+            fact("deviation", "NotRunning"),
+            fact("ever.started", False),
+            fact("exit.code", *START_FAILED_EXIT_CODES),
+        ),
+        confidence=96,
+        summary="it never ran, and has the exit code of a start that failed",
     ),
     DiagnosisRule(
         cause=Cause.START_FAILED,

@@ -46,7 +46,7 @@ def restarting(code: int, *, deaths: int = 6, lived_s: float = 2, ago_s: float =
 
 def created(error: str = "", code: int = 0, **facts: object) -> Json:
     """It was made, and never ran."""
-    tried = {"error": error, "exitCode": code} if error else {}
+    tried = {"error": error, "exitCode": code} if error or code else {}
     return {"kind": "facts", "state": "Created", "everStarted": False, **tried, **facts}
 
 

@@ -204,6 +204,15 @@ NOT_STARTABLE: Sequence[Json] = (
         asks=("tcp",),
     ),
     incident(
+        "start-failed-unsaid",
+        4,
+        apps.DOTNET,
+        created(code=128),
+        MEND_START,
+        deviations=DOWN,
+        noise=("no-runtime-error",),
+    ),
+    incident(
         "start-script-lacks-command",
         4,
         apps.RAILS,
