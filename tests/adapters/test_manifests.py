@@ -17,6 +17,7 @@ from pitcrew.adapters.manifests.document import Limits, read
 from pitcrew.adapters.manifests.load import load
 from pitcrew.adapters.manifests.parse import Parsed, parse
 from pitcrew.adapters.manifests.watch import ManifestWatch
+from pitcrew.core.dependency import graph_of, remarks
 from pitcrew.core.errors import InvalidInput
 from pitcrew.core.resource import HealthyService, Level, RemediationPolicy, ServiceKey
 from pitcrew.core.untrusted import printable
@@ -570,3 +571,11 @@ def test_the_fake_gives_what_is_declared_at_once_and_after_each_change() -> None
             assert (await states.next()).services == {}
 
     run(test())
+
+
+def test_the_example_of_two_services_is_whole() -> None:
+    loaded = load([GOLDEN.parent.parent / "manifests" / "shop.yaml"])
+    assert loaded.problems == ()
+    graph = graph_of(one.service for one in loaded.services.values())
+    assert graph == {"default/shop-db": (), "default/shop-api": ("default/shop-db",)}
+    assert remarks(graph) == ()

@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from pitcrew.adapters.runtime.process import ProcessActuator, shim
+from pitcrew.adapters.runtime.process.logs import last_lines
 from pitcrew.core.action import Action, RemoveFile, Restart, RestoreFile, Seen, Start, Trace
 from pitcrew.core.errors import EffectFailed, OutcomeUnknown, Refused, Unavailable
 from pitcrew.core.observation import FileFact, RuntimeFacts, RuntimeState, StoppedBy
@@ -426,3 +428,16 @@ async def _killed_at(world: ProcessWorld, action: Action, point: int, *, supervi
         assert await world.reopened().seen(service, action, trace) is Seen.NOT_DONE
     assert (await facts_of(world, service)).running
     return verdict if was_killed else None
+
+
+async def test_the_last_line_of_a_stream_has_the_time_of_the_last_write(tmp_path: Path) -> None:
+    for stream, written_at in (("stdout", 1000.5), ("stderr", 2000.5)):
+        (tmp_path / stream).write_text("first\nlast\n")
+        os.utime(tmp_path / stream, (written_at, written_at))
+    told = [(line.stream, line.text, line.at) for line in last_lines(tmp_path, lines_max=10, bytes_max=1000)]
+    assert told == [
+        ("stdout", "first", None),
+        ("stdout", "last", datetime.fromtimestamp(1000.5, UTC)),
+        ("stderr", "first", None),
+        ("stderr", "last", datetime.fromtimestamp(2000.5, UTC)),
+    ]

@@ -79,11 +79,11 @@ CHOSEN: dict[str, tuple[tuple[Evidence, ...], str]] = {
             found=(PROBE_FAILS,),
             logs=("OSError: [Errno 28] No space left on device",),
         ),
-        "",
+        "disk-full",
     ),
     "a 500 and a dependency that is away": (
         evidence_of(facts(files=()), failing(), found=(PROBE_FAILS,), logs=("upstream db:5432: Connection refused",)),
-        "",
+        "dependency-blamed",
     ),
     "a check that cannot run": (evidence_of(facts(files=()), broken_check(), found=()), "check-broken"),
     "swings": (

@@ -437,6 +437,32 @@ def test_a_policy_is_validated_alone_and_beside_services(tmp_path: Path) -> None
     assert "4:32: spec.autoUpTo: 'Lw' is not allowed; did you mean 'Low'?" in bad.stdout
 
 
+NEEDS = MANIFEST + "  dependsOn: [{name: db}]\n"
+DB = MANIFEST.replace("name: victim", "name: db").replace("container: victim", "container: db")
+IN_TURN = DB + "  dependsOn: [{name: victim}]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "stand", "says"),
+    [
+        (NEEDS, "off", "default/victim depends on default/db, which is not declared there"),
+        (f"{NEEDS}---\n{IN_TURN}", "off", "default/db, default/victim depend on each other in turn"),
+        (f"{NEEDS}---\n{DB}", "armed", "1 between 2 services"),
+    ],
+    ids=["nobody declares it", "a circle", "declared"],
+)
+def test_what_is_odd_about_dependencies_is_remarked_on_and_is_no_error(
+    text: str, stand: str, says: str, tmp_path: Path
+) -> None:
+    path = manifest(tmp_path / "m", text)
+    done = pitcrew("validate", path)
+    assert done.returncode == 0
+    assert (f"note: {says}" in done.stderr) is (stand == "off")
+    guard = guards("--state", tmp_path / "state", "--manifests", path)[1]["dependencies"]
+    assert guard["stand"] == stand
+    assert says in guard["seen"]
+
+
 def test_doctor_tells_how_many_services_a_policy_binds(tmp_path: Path) -> None:
     state = tmp_path / "state"
     path = manifest(tmp_path / "b", f"{POLICY}---\n{MANIFEST}")

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from pitcrew.core.conditions import MESSAGE_BYTES_MAX, Condition, conditions, notice
-from pitcrew.core.deviation import Watch, observe
+from pitcrew.core.dependency import Dependency
+from pitcrew.core.deviation import Health, Watch, observe
 from pitcrew.core.event import (
     Abandoned,
     Event,
@@ -20,7 +21,7 @@ from pitcrew.core.incident import (
 )
 from pitcrew.core.observation import Absent, Blind, ProbeReason, RuntimeState, Sight, StoppedBy
 from pitcrew.core.order import Suspension
-from pitcrew.core.resource import HealthyService
+from pitcrew.core.resource import HealthyService, ServiceKey
 from tests.core.incidents import HOSTILE, healed, hostile, undone
 from tests.core.scene import BAD, GOOD, UNKNOWN, answer, at, declared, facts, seen, watched
 from tests.core.test_incident import SAMPLES
@@ -37,8 +38,20 @@ def told(
     held: Suspension | None = None,
     before: Sequence[Condition] = (),
     seconds: float = 3,
+    dependencies: Sequence[Dependency] = (),
 ) -> dict[str, Condition]:
-    found = conditions(service or declared(), watch, incident, waits_for, stale, halted, held, before, at(seconds))
+    found = conditions(
+        service or declared(),
+        watch,
+        incident,
+        waits_for,
+        stale,
+        halted,
+        held,
+        before,
+        at(seconds),
+        dependencies=dependencies,
+    )
     assert len({condition.type for condition in found}) == len(found)
     return {condition.type: condition for condition in found}
 
@@ -86,6 +99,27 @@ def test_abnormal_conditions_are_there_only_when_they_say_something() -> None:
         "NotEnforcing": "decides, and does not act",
     }
     assert all(found[name].status == "True" for name in ("ManifestStale", "EffectsHalted", "NotEnforcing"))
+
+
+DB = ServiceKey("default/db")
+
+
+@pytest.mark.parametrize(
+    ("one", "kind", "says"),
+    [
+        (Dependency(service=DB, health=Health.UNHEALTHY, incident="db-1, phase Acting"), "DependencyDown", "db-1"),
+        (Dependency(service=DB, health=Health.STOPPED), "DependencyDown", "is Stopped"),
+        (Dependency(service=DB), "DependencyUnknown", "not declared here"),
+        (Dependency(service=DB, health=Health.UNHEALTHY, circular=True), "DependencyCircle", "in turn"),
+        (Dependency(service=DB, health=Health.UNKNOWN), "", ""),
+        (Dependency(service=DB, health=Health.HEALTHY), "", ""),
+    ],
+    ids=str,
+)
+def test_what_it_depends_on_is_told_where_that_says_something(one: Dependency, kind: str, says: str) -> None:
+    found = {name: each for name, each in told(watched((GOOD,)), dependencies=(one,)).items() if "Depend" in name}
+    assert set(found) == ({kind} if kind else set())
+    assert not kind or says in found[kind].message
 
 
 def test_an_open_incident_is_active_and_an_escalated_one_is_stalled() -> None:

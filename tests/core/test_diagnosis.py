@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pitcrew.adapters.runbooks.files import built_in
-from pitcrew.core.deviation import Deviation, DeviationKind
+from pitcrew.core.dependency import Dependency
+from pitcrew.core.deviation import Deviation, DeviationKind, Health
 from pitcrew.core.diagnosis import RULES, Cause, Diagnosis, diagnose
 from pitcrew.core.evidence import Evidence, Source, gather
 from pitcrew.core.observation import (
@@ -24,7 +25,7 @@ from pitcrew.core.observation import (
     Sight,
     StoppedBy,
 )
-from pitcrew.core.resource import Probe
+from pitcrew.core.resource import Probe, ServiceKey
 from pitcrew.core.runbook import Runbook, RunbookHead, retrieve
 from pitcrew.core.signal import FACTS, Signal, all_shown, fact, shown
 from tests.core.scene import BAD, FLAG, GOOD, UNKNOWN, answer, at, facts, seen
@@ -191,13 +192,193 @@ FAULTS: dict[str, tuple[Sight, tuple[ProbeResult, ...], DeviationKind | None, Ca
 
 
 def evidence_for(
-    sight: Sight, probes: Sequence[ProbeResult], kind: DeviationKind | None, *logs: str, missing: Sequence[str] = ()
+    sight: Sight,
+    probes: Sequence[ProbeResult],
+    kind: DeviationKind | None,
+    *logs: str,
+    missing: Sequence[str] = (),
+    dependencies: Sequence[Dependency] = (),
 ) -> tuple[Evidence, ...]:
     probe = NAME if kind in (K.PROBE_FAILING, K.FLAPPING) else ""
     found = (Deviation(kind=kind, probe=probe),) if kind else ()
     complaint = ("CRITICAL configuration error: VICTIM_BIND is no address",) if getattr(sight, "env_names", ()) else ()
     lines = [LogLine(at=None, stream="stdout", text=text) for text in (*logs, *complaint)]
-    return gather(seen(*probes, sight=sight), found, lines, (), missing)
+    return gather(seen(*probes, sight=sight), found, lines, (), missing, dependencies=dependencies)
+
+
+DB = ServiceKey("default/db")
+DOWN = (Dependency(service=DB, health=Health.UNHEALTHY),)
+STOPPED = (Dependency(service=DB, health=Health.STOPPED),)
+STARTING = (Dependency(service=DB, health=Health.STARTING),)
+UNSEEN = (Dependency(service=DB, health=Health.UNKNOWN), Dependency(service=ServiceKey("default/nobody")))
+IN_TURN = (Dependency(service=DB, health=Health.UNHEALTHY, circular=True),)
+WORK_DONE = (Dependency(service=DB, health=Health.STOPPED, completed=True),)
+WELL = (Dependency(service=DB, health=Health.HEALTHY, healthy_since=at(-600)),)
+ITSELF = StoppedBy.ITSELF
+REFUSES = "ERROR could not connect to db:5432: Connection refused"
+FULL = "OSError: [Errno 28] No space left on device: '/data/x'"
+RUNS, ILL = facts(), K.PROBE_FAILING
+DIED = facts(S.EXITED, exit_code=1, stopped_by=ITSELF)
+LOOPS = facts(S.RESTARTING, deaths=6, exit_code=1)
+FLAGGED = facts(files=HERE)
+BESIDE: dict[str, tuple[tuple[Evidence, ...], Cause, str]] = {
+    "12 down, seen and not logged": (
+        evidence_for(RUNS, (bad(R.STATUS),), ILL, dependencies=DOWN),
+        Cause.DEPENDENCY_DOWN,
+        "dependency-down",
+    ),
+    "12 down, seen and logged": (
+        evidence_for(RUNS, (bad(R.STATUS),), ILL, REFUSES, dependencies=DOWN),
+        Cause.DEPENDENCY_DOWN,
+        "dependency-down",
+    ),
+    "12 down, logged, and unknown to PitCrew": (
+        evidence_for(RUNS, (bad(R.STATUS),), ILL, REFUSES),
+        Cause.DEPENDENCY_DOWN,
+        "dependency-blamed",
+    ),
+    "12 a person stopped it": (
+        evidence_for(RUNS, (bad(R.STATUS),), ILL, dependencies=STOPPED),
+        Cause.DEPENDENCY_DOWN,
+        "dependency-down",
+    ),
+    "12 no answer in time while it is down": (
+        evidence_for(RUNS, (bad(R.TIMEOUT),), ILL, dependencies=DOWN),
+        Cause.DEPENDENCY_DOWN,
+        "dependency-down",
+    ),
+    "12 no answer in time, and the log says why": (
+        evidence_for(RUNS, (bad(R.TIMEOUT),), ILL, REFUSES),
+        Cause.DEPENDENCY_DOWN,
+        "dependency-blamed",
+    ),
+    "12 the port is closed while it is down": (
+        evidence_for(RUNS, (bad(R.REFUSED),), ILL, dependencies=DOWN),
+        Cause.DEPENDENCY_DOWN,
+        "dependency-down",
+    ),
+    "12 slow while it is down": (
+        evidence_for(RUNS, (answer(GOOD),), K.LATENCY_HIGH, dependencies=DOWN),
+        Cause.DEPENDENCY_DOWN,
+        "dependency-down",
+    ),
+    "12 errors while it is down": (
+        evidence_for(RUNS, (answer(GOOD),), K.ERROR_RATIO_HIGH, dependencies=DOWN),
+        Cause.DEPENDENCY_DOWN,
+        "dependency-down",
+    ),
+    "12 a flag beside it, which the log does not blame it for": (
+        evidence_for(FLAGGED, (bad(R.STATUS),), ILL, dependencies=DOWN),
+        Cause.FLAG_FILE,
+        "flag-file",
+    ),
+    "12 a flag beside it, and the log blames it": (
+        evidence_for(FLAGGED, (bad(R.STATUS),), ILL, REFUSES, dependencies=DOWN),
+        Cause.DEPENDENCY_DOWN,
+        "dependency-down",
+    ),
+    "12 a flag, and the log blames something": (
+        evidence_for(FLAGGED, (bad(R.STATUS),), ILL, REFUSES),
+        Cause.FLAG_FILE,
+        "flag-file",
+    ),
+    "12 it dies of it again and again": (
+        evidence_for(LOOPS, (), K.RESTART_LOOP, REFUSES, dependencies=DOWN),
+        Cause.DEPENDENCY_DOWN,
+        "dependency-down",
+    ),
+    "12 it died of it": (
+        evidence_for(DIED, (), K.NOT_RUNNING, REFUSES, dependencies=DOWN),
+        Cause.DEPENDENCY_DOWN,
+        "dependency-down",
+    ),
+    "died beside it, of nothing that is told": (
+        evidence_for(DIED, (), K.NOT_RUNNING, dependencies=DOWN),
+        Cause.DIED,
+        "died",
+    ),
+    "died with a complaint, and all is well": (
+        evidence_for(DIED, (), K.NOT_RUNNING, REFUSES, dependencies=WELL),
+        Cause.DIED,
+        "died",
+    ),
+    "killed for memory beside it": (
+        evidence_for(
+            facts(S.EXITED, exit_code=137, oom_killed=True, stopped_by=ITSELF),
+            (),
+            K.NOT_RUNNING,
+            REFUSES,
+            dependencies=DOWN,
+        ),
+        Cause.OUT_OF_MEMORY,
+        "out-of-memory",
+    ),
+    "paused beside it": (evidence_for(facts(S.PAUSED), (), K.PAUSED, dependencies=DOWN), Cause.PAUSED, "paused"),
+    "detached beside it": (
+        evidence_for(facts(desired=(GONE,)), (answer(GOOD),), K.NETWORK_DETACHED, REFUSES, dependencies=DOWN),
+        Cause.NETWORK_DETACHED,
+        "network-detached",
+    ),
+    "stopped by a signal beside it": (
+        evidence_for(facts(suspended=True), (bad(R.TIMEOUT),), ILL, REFUSES, dependencies=DOWN),
+        Cause.HANG,
+        "hang",
+    ),
+    "6 a hang while it starts": (evidence_for(RUNS, (bad(R.TIMEOUT),), ILL, dependencies=STARTING), Cause.HANG, "hang"),
+    "6 a hang while it is unknown": (
+        evidence_for(RUNS, (bad(R.TIMEOUT),), ILL, dependencies=UNSEEN),
+        Cause.HANG,
+        "hang",
+    ),
+    "6 a hang beside a job that is done": (
+        evidence_for(RUNS, (bad(R.TIMEOUT),), ILL, dependencies=WORK_DONE),
+        Cause.HANG,
+        "hang",
+    ),
+    "6 a hang of both in a circle": (
+        evidence_for(RUNS, (bad(R.TIMEOUT),), ILL, dependencies=IN_TURN),
+        Cause.HANG,
+        "hang",
+    ),
+    "13 disk full, errors": (evidence_for(RUNS, (bad(R.STATUS),), ILL, FULL), Cause.DISK_FULL, "disk-full"),
+    "13 disk full, no answer in time": (evidence_for(RUNS, (bad(R.TIMEOUT),), ILL, FULL), Cause.DISK_FULL, "disk-full"),
+    "13 disk full, a part of the answers": (
+        evidence_for(RUNS, (answer(GOOD),), K.ERROR_RATIO_HIGH, FULL),
+        Cause.DISK_FULL,
+        "disk-full",
+    ),
+    "13 died of a full disk": (evidence_for(DIED, (), K.NOT_RUNNING, FULL), Cause.DISK_FULL, "disk-full"),
+    "13 dies of a full disk again and again": (
+        evidence_for(LOOPS, (), K.RESTART_LOOP, FULL),
+        Cause.DISK_FULL,
+        "disk-full",
+    ),
+    "13 a full disk of the engine": (
+        evidence_for(
+            facts(S.CREATED, exit_code=128, error="mkdir /x: no space left on device", ever_started=False),
+            (),
+            K.NOT_RUNNING,
+        ),
+        Cause.DISK_FULL,
+        "disk-full",
+    ),
+    "29 a complaint, and no fault": (evidence_for(RUNS, (answer(GOOD),), None, REFUSES, FULL), Cause.UNKNOWN, ""),
+    "29 it is down, and no fault": (evidence_for(RUNS, (answer(GOOD),), None, dependencies=DOWN), Cause.UNKNOWN, ""),
+}
+
+
+@pytest.mark.parametrize(("evidence", "cause", "runbook"), BESIDE.values(), ids=BESIDE.keys())
+def test_what_lies_beside_a_service_leads_to_its_cause_and_to_its_page(
+    evidence: tuple[Evidence, ...], cause: Cause, runbook: str
+) -> None:
+    first = diagnose(evidence)[0]
+    assert first.cause is cause
+    assert [match.runbook.head.id for match in retrieve(built_in(), first, evidence)][:1] == [runbook][: bool(runbook)]
+
+
+def test_a_flag_and_a_dependency_that_is_down_are_both_named() -> None:
+    evidence, _, _ = BESIDE["12 a flag beside it, which the log does not blame it for"]
+    assert {Cause.FLAG_FILE, Cause.DEPENDENCY_DOWN} <= {one.cause for one in diagnose(evidence)}
 
 
 @pytest.mark.parametrize(("sight", "probes", "kind", "cause"), FAULTS.values(), ids=FAULTS.keys())
@@ -296,11 +477,12 @@ def test_what_a_log_or_a_check_tells_withholds_every_remedy(
 def test_every_rule_and_every_cause_is_reached_by_some_fault() -> None:
     gathered = [evidence_for(sight, probes, kind) for sight, probes, kind, _ in FAULTS.values()]
     gathered += [evidence_said(*row[:4]) for row in SAID.values()]
+    gathered += [evidence for evidence, _, _ in BESIDE.values()]
     seen_rules = {
         place for items in gathered for place, rule in enumerate(RULES) if all_shown(rule.signals, items).holds
     }
     assert seen_rules == set(range(len(RULES)))
-    assert {cause for *_, cause in FAULTS.values()} == set(Cause)
+    assert {cause for *_, cause in FAULTS.values()} | {cause for _, cause, _ in BESIDE.values()} == set(Cause)
 
 
 def test_where_no_rule_holds_the_cause_is_unknown_and_cites_nothing() -> None:
@@ -373,6 +555,7 @@ SIGNALS: dict[str, tuple[Signal, bool]] = {
     "absent from the log": (Signal(log="no space left", absent=True), True),
     "a fact is not looked for in the log": (Signal(log="declared file exists"), False),
     "absent fact": (fact("oom.killed", absent=True), True),
+    "a fact out of a log that was read": (fact("disk.blamed", absent=True), True),
     "absent value": (fact("state", "Exited", absent=True), True),
     "absent, and yet there": (fact("state", "Running", absent=True), False),
 }
@@ -444,6 +627,8 @@ def test_an_exclusion_over_a_log_that_could_not_be_read_counts_as_holding() -> N
     assert found(ERRORS, wary) == ["wary"]
     assert found(unread, wary, runbook("plain")) == ["plain"]
     assert not shown(Signal(log="no space left", absent=True), unread).holds
+    assert not shown(fact("disk.blamed", absent=True), unread).holds
+    assert found(unread, runbook("wary", not_when=(fact("disk.blamed"),))) == []
 
 
 @pytest.mark.parametrize("cause", [cause for cause in Cause if cause is not Cause.UNKNOWN])

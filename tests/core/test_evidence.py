@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pitcrew.core.deviation import Deviation, DeviationKind
+from pitcrew.core.dependency import Dependency
+from pitcrew.core.deviation import Deviation, DeviationKind, Health
 from pitcrew.core.evidence import (
     EVENTS_MAX,
     LATELY_MAX,
@@ -29,10 +30,12 @@ from pitcrew.core.observation import (
     Sight,
     StoppedBy,
 )
+from pitcrew.core.resource import ServiceKey
 from pitcrew.core.signal import FACTS
 from tests.core.scene import BAD, FLAG, GOOD, UNKNOWN, answer, at, facts, seen
 
 FAILING = (Deviation(kind=DeviationKind.PROBE_FAILING, probe="httpget-0"),)
+DB = ServiceKey("default/db")
 SECRET = "hunter2-very-secret"
 
 
@@ -92,6 +95,45 @@ def test_runtime_facts_become_items(sight: Sight, expected: set[tuple[str, objec
     found = gather(seen(sight=sight), (), (), ())
     assert pairs(found) == expected
     assert {item.source for item in found} == {Source.RUNTIME}
+
+
+DEPENDENCIES: dict[str, tuple[Dependency, str]] = {
+    "healthy": (Dependency(service=DB, health=Health.HEALTHY), "dependency.good"),
+    "unhealthy": (Dependency(service=DB, health=Health.UNHEALTHY), "dependency.down"),
+    "stopped by a person": (Dependency(service=DB, health=Health.STOPPED), "dependency.down"),
+    "starting": (Dependency(service=DB, health=Health.STARTING), "dependency.unknown"),
+    "unknown": (Dependency(service=DB, health=Health.UNKNOWN), "dependency.unknown"),
+    "not declared": (Dependency(service=DB), "dependency.unknown"),
+}
+
+
+@pytest.mark.parametrize(("one", "key"), DEPENDENCIES.values(), ids=DEPENDENCIES.keys())
+def test_what_it_depends_on_is_a_fact_of_the_runtime_and_names_the_service(one: Dependency, key: str) -> None:
+    [item] = [item for item in gather(seen(), (), (), (), dependencies=(one,)) if item.key.startswith("dependency")]
+    assert (item.source, item.key, item.value, item.text) == (Source.RUNTIME, key, DB, f"dependency {one}")
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "expected"),
+    [
+        ("db: connection refused", "", {(Source.LOG, "dependency.blamed", "connection refused")}),
+        ("ENOSPC", "", {(Source.LOG, "disk.blamed", True)}),
+        ("", "mkdir: no space left on device", {(Source.RUNTIME, "disk.blamed", True)}),
+        ("all is well", "", set()),
+    ],
+    ids=["a dependency", "a disk", "a disk, told by the runtime", "nothing"],
+)
+def test_what_a_fresh_line_blames_is_a_fact_of_the_log(
+    said: str, error: str, expected: set[tuple[Source, str, object]]
+) -> None:
+    found = gather(seen(sight=facts(error=error)), (), lines(said), ())
+    assert {(item.source, item.key, item.value) for item in found if item.key.endswith(".blamed")} == expected
+
+
+def test_a_line_of_long_before_it_began_to_deviate_blames_nobody() -> None:
+    said = [LogLine(at=at(-300), stream="stderr", text="db: connection refused")]
+    assert not [item for item in gather(seen(), (), said, (), began_at=at(0)) if item.key == "dependency.blamed"]
+    assert [item for item in gather(seen(), (), said, (), began_at=at(-200)) if item.key == "dependency.blamed"]
 
 
 def test_a_failing_probe_is_told_from_one_that_merely_failed_once() -> None:

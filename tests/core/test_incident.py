@@ -32,6 +32,7 @@ from pitcrew.core.event import (
     ModelAsked,
     NotAsked,
     NothingToTry,
+    Planned,
     Reconsidered,
     Reported,
     Turned,
@@ -305,6 +306,26 @@ def test_what_an_attempt_left_is_remembered(
     found = then(acting(), *events)
     assert (found.effects, len(found.ineffective), found.attempt.undo) == (effects, ineffective, undo)
     assert (found.to_undo is None) == (undo is not UndoStand.PENDING)
+
+
+def down(*services: str) -> tuple[Evidence, ...]:
+    """Evidence that these dependencies are down."""
+    source = Source.RUNTIME
+    return tuple(Evidence(id="E1", source=source, key="dependency.down", value=each, text="t") for each in services)
+
+
+def test_a_try_beside_a_dependency_that_was_down_counts_for_as_long_as_that_is_down() -> None:
+    evidence = down("default/db", "default/cache")
+    diagnosed = replace(STOOD, phase=Phase.DIAGNOSED, attempts=(), evidence=evidence)
+    first = STOOD.attempt
+    planned = then(diagnosed, Planned(plan=first.plan, proposal=first.proposal, risk=first.risk))
+    tried = then(replace(planned, phase=Phase.VERIFYING), NO)
+    assert tried.attempt.beside == ("default/db", "default/cache")
+    assert len(tried.ineffective) == 1
+    assert tried.waits_on == ("default/db", "default/cache")
+    assert len(replace(tried, evidence=down("default/cache")).ineffective) == 1
+    back = replace(tried, evidence=())
+    assert (back.ineffective, back.waits_on) == ((), ())
 
 
 def test_an_undo_that_is_found_not_done_is_asked_for_again_but_not_for_ever() -> None:

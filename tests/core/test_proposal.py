@@ -23,13 +23,14 @@ from pitcrew.core.action import (
     to_data,
     undo_of,
 )
-from pitcrew.core.deviation import Deviation, DeviationKind
+from pitcrew.core.dependency import Dependency
+from pitcrew.core.deviation import Deviation, DeviationKind, Health
 from pitcrew.core.diagnosis import Cause, Diagnosis, diagnose
 from pitcrew.core.errors import InvalidInput
 from pitcrew.core.evidence import Evidence, gather
-from pitcrew.core.observation import Absent, Blind, FileFact, ProbeReason, RuntimeState, Sight, StoppedBy
+from pitcrew.core.observation import Absent, Blind, FileFact, LogLine, ProbeReason, RuntimeState, Sight, StoppedBy
 from pitcrew.core.proposal import NoRemedy, Plan, Proposal, propose
-from pitcrew.core.resource import Actions, HealthyService
+from pitcrew.core.resource import Actions, HealthyService, ServiceKey
 from pitcrew.core.runbook import Match, retrieve
 from tests.core.scene import ALL_ACTIONS, BAD, FLAG, answer, declared, facts, seen
 
@@ -108,6 +109,30 @@ def test_each_remedy_that_fell_out_is_named_with_its_reason() -> None:
         "flag-file: removeFile: none of the declared files exists",
         "flag-file: restart: the service does not declare it",
     )
+
+
+@pytest.mark.parametrize("log", ["db: connection refused", "write: no space left on device"])
+def test_a_remedy_that_its_runbook_excludes_here_falls_out(log: str) -> None:
+    said = [LogLine(at=None, stream="stderr", text=log)]
+    evidence = gather(seen(answer(BAD), sight=FLAGGED), (FAILING,), said, ())
+    diagnoses = diagnose(evidence)
+    matches = retrieve(built_in(), diagnoses[0], evidence)
+    service = declared(remediation={"actions": ALL_ACTIONS})
+    first = propose(service, diagnoses, matches, evidence, FLAGGED, [])
+    assert isinstance(first, Proposal)
+    assert first.action == REMOVE
+    then = propose(service, diagnoses, matches, evidence, FLAGGED, [REMOVE])
+    assert isinstance(then, NoRemedy)
+    assert "flag-file: restart: the runbook excludes it" in "; ".join(then.reasons)
+
+
+def test_what_a_person_is_asked_names_what_is_down() -> None:
+    down = (Dependency(service=ServiceKey("default/db"), health=Health.UNHEALTHY),)
+    evidence = gather(seen(answer(BAD)), (FAILING,), (), (), dependencies=down)
+    diagnoses = diagnose(evidence)
+    found = propose(declared(), diagnoses, retrieve(built_in(), diagnoses[0], evidence), evidence, facts(), [])
+    assert isinstance(found, NoRemedy)
+    assert found.ask.startswith("heal default/db, and leave this service alone")
 
 
 def test_removing_a_flag_is_taken_back_only_at_the_end() -> None:

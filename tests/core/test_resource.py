@@ -100,6 +100,11 @@ def test_without_probes_a_process_only_has_to_run() -> None:
     assert declared(target=PROCESS, probes=[]).probes == ()
 
 
+def test_a_service_depends_on_others_of_its_own_namespace_unless_they_have_another() -> None:
+    found = declared(dependsOn=[{"name": "db"}, {"name": "victim", "namespace": "shop"}])
+    assert found.depends_on == ("default/db", "shop/victim")
+
+
 def test_a_grace_period_of_ten_seconds_is_the_default_of_a_restart() -> None:
     restart = declared().spec.remediation.actions.restart
     assert restart is not None
@@ -152,6 +157,17 @@ REFUSED: dict[str, tuple[dict[str, object], str]] = {
     "an empty command": ({"probes": [{"exec": {"command": []}}]}, "at least 1 item"),
     "an argument with a zero byte": ({"probes": [{"exec": {"command": ["a\0b"]}}]}, "match pattern"),
     "a budget window under a minute": ({"policy": {"budget": {"window": "59s"}}}, "greater than or equal to 60"),
+    "it depends on itself": ({"dependsOn": [{"name": "victim"}]}, "does not depend on itself"),
+    "it depends on itself by its whole name": (
+        {"dependsOn": [{"name": "victim", "namespace": "default"}]},
+        "does not depend on itself",
+    ),
+    "it depends on one twice": (
+        {"dependsOn": [{"name": "db"}, {"name": "db", "namespace": "default"}]},
+        "name each service once",
+    ),
+    "it depends on a host": ({"dependsOn": [{"name": "db.example"}]}, "match pattern"),
+    "it depends on too many": ({"dependsOn": [{"name": f"db{n}"} for n in range(17)]}, "at most 16 items"),
     "no verification": ({"remediation": {"verifyFor": "0s"}}, "greater than or equal to 1"),
 }
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pitcrew.core.action import Action, RemoveFile, Restart, RunCommand, Start, undo_of
 from pitcrew.core.diagnosis import Cause, Diagnoser, Diagnosis
+from pitcrew.core.evidence import Evidence, Source
 from pitcrew.core.history import History, Past, summarise
 from pitcrew.core.opinion import Weighed
 from pitcrew.core.proposal import Proposal
@@ -22,6 +23,8 @@ DECLARED = Actions.model_validate({"runCommand": {"commands": COMMANDS}})
 FLUSH = RunCommand(command="flush", argv=("true",), timeout_s=30)
 REFILL = RunCommand(command="refill", argv=("true",), timeout_s=30)
 
+SUSPECTED = Evidence(id="E7", source=Source.LOG, key="suspicion", value="Orders", text="text in the log gives orders")
+
 
 def risk(
     action: Action,
@@ -33,6 +36,7 @@ def risk(
     attempt: int = 1,
     good: int = 0,
     agrees: bool | None = None,
+    suspected: bool = False,
 ) -> Risk:
     proposal = Proposal(
         action=action,
@@ -55,6 +59,7 @@ def risk(
         look,
         attempt,
         Weighed(agrees=agrees, reason="what the model says"),
+        (SUSPECTED,) if suspected else (),
     )
 
 
@@ -85,6 +90,8 @@ LEVEL_OF: dict[str, tuple[Risk, set[Level]]] = {
     ),
     "a command that cannot be taken back": (risk(REFILL, 85), {Level.MEDIUM}),
     "a command for errors nobody understands": (risk(REFILL, 30), {Level.HIGH}),
+    "the demo's flag beside text that gives orders": (risk(REMOVE, 95, suspected=True), {Level.LOW}),
+    "a hang beside text that gives orders": (risk(RESTART, 85, suspected=True), {Level.MEDIUM}),
     "a hang again and again": (risk(RESTART, 85, same_cause=3), {Level.MEDIUM}),
 }
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pitcrew.adapters.runbooks.files import built_in
 from pitcrew.core.action import Action, RemoveFile, Seen, Trace
 from pitcrew.core.approval import Approval, Decision, asked
-from pitcrew.core.deviation import Deviation, DeviationKind
+from pitcrew.core.dependency import Dependency
+from pitcrew.core.deviation import Deviation, DeviationKind, Health
 from pitcrew.core.diagnosis import diagnose
 from pitcrew.core.event import (
     Acted,
@@ -57,7 +58,7 @@ from pitcrew.core.observation import FileFact
 from pitcrew.core.permit import Direction, Permit
 from pitcrew.core.policy import PLANS_PER_ATTEMPT, Effect, Ruling, Spending, Tries, Verdict, judge, policy_digest
 from pitcrew.core.proposal import NoRemedy, propose
-from pitcrew.core.resource import Approvers, HealthyService, Level
+from pitcrew.core.resource import Approvers, HealthyService, Level, ServiceKey
 from pitcrew.core.risk import assess
 from pitcrew.core.runbook import retrieve
 from pitcrew.core.step import (
@@ -196,6 +197,51 @@ def test_an_escalated_incident_is_reported_and_waits_until_the_declaration_chang
     assert isinstance(next_step(incident, Situation(deviates=None, policy_digest="new"), at(0)), Wait)
     unreported = replace(incident, reported_events=0)
     assert next_step(unreported, Situation(deviates=False, policy_digest=under), at(0)) == WriteReport()
+
+
+DB = ServiceKey("default/db")
+ILL = Dependency(service=DB, health=Health.UNHEALTHY, incident="db-1, phase Acting")
+BACK = Dependency(service=DB, health=Health.HEALTHY, healthy_since=at(0))
+
+
+def waiting_for_db() -> Incident:
+    """An escalated incident whose cause is what it depends on."""
+    evidence = gather(seen(answer(BAD)), (PROBE_FAILS,), (), (), dependencies=(ILL,))
+    return replace(undone().now, evidence=evidence, diagnoses=diagnose(evidence), considered=((PROBE_FAILS,),))
+
+
+@pytest.mark.parametrize(
+    ("now_down", "seconds", "step", "says"),
+    [
+        ((ILL,), 99, Wait, "waits for what it depends on: default/db is Unhealthy (db-1, phase Acting)"),
+        ((BACK,), 29, Wait, "waits for what it depends on: default/db is Healthy"),
+        ((BACK,), 30, Reconsider, "what it depends on is down no longer: default/db"),
+        ((Dependency(service=DB),), 0, Reconsider, "down no longer"),
+        ((), 0, Reconsider, "down no longer"),
+        ((Dependency(service=DB, health=Health.UNKNOWN),), 999, Wait, "default/db is Unknown"),
+    ],
+    ids=["down", "just back", "back for a while", "withdrawn", "no dependency any more", "not to be seen"],
+)
+def test_who_waits_for_a_dependency_is_looked_at_anew_once_it_is_back_for_a_while(
+    now_down: tuple[Dependency, ...], seconds: float, step: type, says: str
+) -> None:
+    incident = waiting_for_db()
+    situation = Situation(deviates=True, policy_digest=incident.escalated_under, dependencies=now_down)
+    found = next_step(incident, situation, at(seconds))
+    assert isinstance(found, step)
+    assert says in getattr(found, "reason", "")
+
+
+@pytest.mark.parametrize("phase", [Phase.HELD, Phase.AWAITING_APPROVAL], ids=str)
+@pytest.mark.parametrize(("known", "anew"), [(False, True), (True, False)], ids=["new", "known"])
+def test_a_plan_that_waits_is_made_anew_when_a_dependency_falls(phase: Phase, known: bool, anew: bool) -> None:
+    story = healed()
+    held = Verdict(effect=Effect.HOLD, rulings=(), policy_digest=story.now.attempt.plan.policy_digest, until=at(60))
+    attempts = (replace(story.now.attempt, verdict=held),)
+    evidence = waiting_for_db().evidence if known else story.now.evidence
+    incident = replace(story.now, phase=phase, attempts=attempts, evidence=evidence)
+    situation = Situation(deviates=True, policy_digest=held.policy_digest, dependencies=(ILL,))
+    assert isinstance(next_step(incident, situation, at(0)), Reconsider) is anew
 
 
 def test_a_removed_flag_stays_for_the_next_remedy_and_is_put_back_before_a_person_is_asked() -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pitcrew.core.record import Entry, Head, Instant, parse, seal
+from pitcrew.core.resource import ServiceKey
 from pitcrew.core.storm import Spell, Storm, began, ended, forecast, from_record, told
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -49,6 +50,30 @@ def now(found: list[Spell], lasting: Storm | None = None) -> Storm | None:
 )
 def test_a_storm_begins_when_enough_services_begin_to_deviate_together(found: list[Spell], storms: bool) -> None:
     assert (now(found) is not None) is storms
+
+
+def needing(service: str, *others: str, deviates: bool = True) -> Spell:
+    """A service that began to deviate and depends on others."""
+    return Spell(service=service, deviates=deviates, began_at=NOW, depends_on=tuple(map(ServiceKey, others)))
+
+
+NEED_DB = [needing(name, "db") for name in ("a", "b", "c")]
+DB_FAILS = [needing("db"), needing("a", "db"), needing("b", "db"), needing("c", "b")]
+
+
+@pytest.mark.parametrize(
+    ("found", "storms"),
+    [
+        pytest.param(DB_FAILS, False, id="one, and all that need it"),
+        pytest.param([*NEED_DB, needing("db", deviates=False)], True, id="all that need one which is well"),
+        pytest.param([*DB_FAILS, needing("x"), needing("y")], True, id="one, all that need it, and as many others"),
+        pytest.param([needing("a", "c"), needing("b", "a"), needing("c", "b")], True, id="a circle explains nothing"),
+    ],
+)
+def test_who_fails_because_of_another_makes_no_storm(found: list[Spell], storms: bool) -> None:
+    assert (now(found) is not None) is storms
+    lasting = Storm(services=tuple(one.service for one in found), declared=len(found), since=NOW)
+    assert (now(found, lasting) is not None) is storms
 
 
 def test_a_storm_names_who_deviates_and_since_when() -> None:

@@ -74,12 +74,14 @@ def _search(directories: tuple[Path, ...]) -> Fts5Search:
 
 
 class VictimProber:
-    """`HttpProber` whose answers follow from the target; `says` overrides them by target name."""
+    """`HttpProber` whose answers follow from the target and what it needs; `says` overrides them by target name."""
 
     def __init__(self, engine: FakeEngine) -> None:
         self._engine = engine
         self.says: dict[str, Said] = {}
         self.sick: set[str] = set()
+        self.needs: dict[str, str] = {}
+        """The target that one needs to be well, by its name."""
         self.errors: list[Exception] = []
 
     async def get(self, name: str, http_get: HttpGet, *, address: str | None, timeout_s: float) -> ProbeResult:
@@ -109,6 +111,9 @@ class VictimProber:
             return REFUSED
         if target.suspended:
             return SILENT
+        needed = self._engine.targets.get(self.needs.get(target.name, ""))
+        if needed is not None and self.answer(needed) is not OK:
+            return BROKEN
         return BROKEN if target.name in self.sick or FLAG in target.files else OK
 
 

@@ -7,12 +7,15 @@ import pytest
 from pitcrew.adapters.ledger.files import LedgerFile
 from pitcrew.adapters.ledger.reading import LedgerReader
 from pitcrew.adapters.policy.cel import CelCompiler
+from pitcrew.core.dependency import Dependency
+from pitcrew.core.deviation import Health
 from pitcrew.core.errors import JournalDamaged, JournalUnwritable
 from pitcrew.core.observation import RuntimeState
 from pitcrew.core.order import Standing
 from pitcrew.core.permit import PermitRefused
 from pitcrew.core.policy import NO_GUARDRAILS, Case, Tries
 from pitcrew.core.record import Entry
+from pitcrew.core.resource import ServiceKey
 from pitcrew.core.step import AskApproval, AskPermit, Escalate, Wait
 from pitcrew.entrypoints.cli.output import Output
 from pitcrew.entrypoints.cli.plan import show_rehearsal
@@ -38,7 +41,7 @@ def looking_on(house: House, standing: Standing) -> SigningOfficial:
     )
 
 
-async def rehearsed(house: House) -> Rehearsal:
+async def rehearsed(house: House, *dependencies: Dependency) -> Rehearsal:
     standing = Standing()
     eyes = Eyes(
         settings=house.settings,
@@ -50,6 +53,7 @@ async def rehearsed(house: House) -> Rehearsal:
         runbooks=_runbooks(()),
         standing=standing,
         guardrails=NO_GUARDRAILS,
+        told_of=lambda service: dependencies,
     )
     (service,) = house.services
     return await rehearse(eyes, service)
@@ -89,6 +93,28 @@ def test_it_ends_where_a_verdict_or_a_person_comes_in(tmp_path: Path, policy: di
         found = await rehearsed(house)
         assert isinstance(found.step, step)
         assert house.effects() == []
+
+    virtual.run(play())
+
+
+@pytest.mark.parametrize(
+    ("health", "step", "says"),
+    [
+        (Health.UNHEALTHY, Escalate, "default/db is Unhealthy, as an operator here tells"),
+        (Health.UNKNOWN, AskPermit, "default/db is Unknown: a plan does not look at it, and no fresh status tells"),
+    ],
+    ids=["known to be down", "unknown"],
+)
+def test_what_it_depends_on_is_taken_as_told_and_said(
+    health: Health, step: type, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def play() -> None:
+        house = House(tmp_path, manifest(dependsOn=[{"name": "db"}]))
+        house.prober.sick.add("victim")
+        found = await rehearsed(house, Dependency(service=ServiceKey("default/db"), health=health))
+        assert isinstance(found.step, step)
+        show_rehearsal(found, house.services[0], (), Output.TABLE)
+        assert says in capsys.readouterr().out
 
     virtual.run(play())
 

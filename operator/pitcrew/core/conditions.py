@@ -10,6 +10,7 @@ from datetime import datetime
 
 from pitcrew.core import storm as storms
 from pitcrew.core.asking import Terms
+from pitcrew.core.dependency import Dependency
 from pitcrew.core.deviation import Deviation, Health, Watch, deviations, good, health, respected
 from pitcrew.core.event import (
     ApprovalAsked,
@@ -114,14 +115,16 @@ def conditions(
     now: datetime,
     guardrails: Guardrails = NO_GUARDRAILS,
     storm: str = "",
+    dependencies: Sequence[Dependency] = (),
 ) -> tuple[Condition, ...]:
     """The conditions now; `before` keeps the times of those whose status did not change.
 
-    `guardrails` are those that bind the service, `storm` is what is told of a mass failure that lasts.
+    `guardrails` are those that bind the service, `storm` is what is told of a mass failure that lasts, `dependencies`
+    are all that it is declared to depend on.
     """
     past = {condition.type: condition for condition in before}
     found = [_ready(watch, now), *_incident(incident, waits_for), *_abnormal(service, stale, halted, held)]
-    found += _guarded(service, guardrails)
+    found += [*_guarded(service, guardrails), *_depending(dependencies)]
     if storm:
         found.append(("Storm", "True", "MassFailure", storm))
     return tuple(
@@ -189,6 +192,22 @@ def _abnormal(service: HealthyService, stale: str, halted: str, held: Suspension
         found.append(("EffectsHalted", "True", "Halted", halted))
     if service.spec.policy.mode is not Mode.ENFORCE:
         found.append(("NotEnforcing", "True", str(service.spec.policy.mode), "decides, and does not act"))
+    return found
+
+
+def _depending(dependencies: Sequence[Dependency]) -> list[_Line]:
+    down = [str(one) for one in dependencies if one.down]
+    circular = [str(one) for one in dependencies if one.circular]
+    strange = [str(one.service) for one in dependencies if one.health is None]
+    found = []
+    if down:
+        found.append(("DependencyDown", "True", "WaitsForDependency", "; ".join(down)))
+    if strange:
+        text = f"{', '.join(strange)}: not declared here, so its health is Unknown; declare it, or mend spec.dependsOn"
+        found.append(("DependencyUnknown", "True", "NotDeclared", text))
+    if circular:
+        text = f"{'; '.join(circular)}: which of them failed first cannot be told, so neither waits for the other"
+        found.append(("DependencyCircle", "True", "DependsInTurn", text))
     return found
 
 

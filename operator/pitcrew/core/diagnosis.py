@@ -30,6 +30,8 @@ class Cause(StrEnum):
     STOPPED_BY_SOMEONE = "StoppedBySomeone"
     NOT_ANSWERING = "NotAnswering"
     SERVICE_ERRORS = "ServiceErrors"
+    DEPENDENCY_DOWN = "DependencyDown"
+    DISK_FULL = "DiskFull"
     CHECK_BROKEN = "CheckBroken"
     FLAPPING = "Flapping"
     LATENCY = "Latency"
@@ -70,6 +72,11 @@ START_FAILED_EXIT_CODES = (*COMMAND_FAILED_EXIT_CODES, 128)
 """What an engine notes of a target whose start failed; 128 for all but its command (FAULTS rows 4 and 5)."""
 
 _RUNNING = fact("state", "Running")
+_SUFFERS = fact("deviation", "ProbeFailing", "LatencyHigh", "ErrorRatioHigh")
+_AT_LARGE = fact("suspended", True, absent=True)
+_ATTACHED = (fact("network.detached", absent=True), fact("network.unnamed", absent=True))
+_BY_ITSELF = fact("stopped.by", "Itself")
+_NOT_FOR_MEMORY = fact("oom.killed", absent=True)
 RULES: tuple[DiagnosisRule, ...] = (
     DiagnosisRule(
         cause=Cause.FLAG_FILE,
@@ -77,10 +84,63 @@ RULES: tuple[DiagnosisRule, ...] = (
             _RUNNING,
             fact("probe.failing", "Status", "ExitCode", "EngineUnhealthy"),
             fact("file.present"),
-            fact("suspended", True, absent=True),
+            _AT_LARGE,
         ),
         confidence=95,
         summary="the service reports itself unhealthy while a file it declares as removable exists",
+    ),
+    DiagnosisRule(
+        cause=Cause.DEPENDENCY_DOWN,
+        signals=(_RUNNING, _SUFFERS, _AT_LARGE, fact("dependency.down")),
+        confidence=94,
+        summary="a service that it is declared to depend on is down",
+    ),
+    DiagnosisRule(
+        cause=Cause.DEPENDENCY_DOWN,
+        signals=(_RUNNING, _SUFFERS, _AT_LARGE, *_ATTACHED, fact("dependency.down"), fact("dependency.blamed")),
+        confidence=97,
+        summary="a service that it is declared to depend on is down, and its log blames a dependency",
+    ),
+    DiagnosisRule(
+        cause=Cause.DEPENDENCY_DOWN,
+        signals=(
+            fact("deviation", "RestartLoop"),
+            _NOT_FOR_MEMORY,
+            fact("dependency.down"),
+            fact("dependency.blamed"),
+        ),
+        confidence=98,
+        summary="it dies again and again while what it is declared to depend on is down, which its log blames",
+    ),
+    DiagnosisRule(
+        cause=Cause.DEPENDENCY_DOWN,
+        signals=(
+            fact("deviation", "NotRunning"),
+            _BY_ITSELF,
+            _NOT_FOR_MEMORY,
+            fact("dependency.down"),
+            fact("dependency.blamed"),
+        ),
+        confidence=98,
+        summary="it died while what it is declared to depend on is down, which its log blames",
+    ),
+    DiagnosisRule(
+        cause=Cause.DEPENDENCY_DOWN,
+        signals=(_RUNNING, _SUFFERS, _AT_LARGE, fact("dependency.blamed")),
+        confidence=86,
+        summary="its log says that something it depends on cannot be reached",
+    ),
+    DiagnosisRule(
+        cause=Cause.DISK_FULL,
+        signals=(_RUNNING, _SUFFERS, _AT_LARGE, fact("disk.blamed")),
+        confidence=88,
+        summary="its log says that a disk is full",
+    ),
+    DiagnosisRule(
+        cause=Cause.DISK_FULL,
+        signals=(fact("deviation", "NotRunning", "RestartLoop"), _NOT_FOR_MEMORY, fact("disk.blamed")),
+        confidence=98,
+        summary="it does not stay up, and its last words are that a disk is full",
     ),
     DiagnosisRule(
         cause=Cause.HANG,
@@ -126,7 +186,7 @@ RULES: tuple[DiagnosisRule, ...] = (
     ),
     DiagnosisRule(
         cause=Cause.OUT_OF_MEMORY,
-        signals=(fact("deviation", "NotRunning"), fact("oom.killed"), fact("stopped.by", "Itself")),
+        signals=(fact("deviation", "NotRunning"), fact("oom.killed"), _BY_ITSELF),
         confidence=96,
         summary="the kernel killed it for memory, and nothing brings it back",
     ),
@@ -182,7 +242,7 @@ RULES: tuple[DiagnosisRule, ...] = (
     ),
     DiagnosisRule(
         cause=Cause.DIED,
-        signals=(fact("deviation", "NotRunning"), fact("stopped.by", "Itself"), fact("ever.started", True)),
+        signals=(fact("deviation", "NotRunning"), _BY_ITSELF, fact("ever.started", True)),
         confidence=90,
         summary="it died by itself and nothing brings it back",
     ),

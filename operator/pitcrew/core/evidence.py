@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from pitcrew.core import lastwords
+from pitcrew.core import complaint, lastwords
 from pitcrew.core.crosscheck import cannot_run, contradicted
+from pitcrew.core.dependency import Dependency
 from pitcrew.core.deviation import Deviation, DeviationKind
 from pitcrew.core.listening import listens_elsewhere
 from pitcrew.core.logs import records
@@ -106,17 +107,24 @@ def gather(
     changes: Sequence[Fact] = (),
     history: Sequence[Fact] = (),
     former: Sequence[Fact] = (),
+    suspicion: Sequence[Fact] = (),
+    dependencies: Sequence[Dependency] = (),
+    began_at: datetime | None = None,
 ) -> tuple[Evidence, ...]:
     """All evidence of one instant, numbered E1, E2, ...; `missing` names what could not be gathered, `asked` are the
     declared probes by their names.
 
-    In the order in which a person would read it: facts of now, what changed, the log by rank, and what went before.
+    `dependencies` are all that are declared, as they are now; the deviation began at `began_at`, or only now. In the
+    order in which a person would read it: facts of now, what changed, the log by rank, and what went before.
     """
     items = [
         *_runtime_items(seen),
         *_probe_items(seen, found),
         *_check_items(seen, found, asked),
         *_told(changes),
+        *_told(suspicion),
+        *_dependency_items(dependencies),
+        *_complaint_items(seen, logs, dependencies, began_at or seen.at),
         *_last_words_items(seen, logs),
         *_listening_items(seen, logs, asked),
         *(_fact(Source.RUNTIME, "missing", part, f"could not be gathered: {part}") for part in missing),
@@ -257,6 +265,32 @@ def _check_items(seen: Observation, found: Sequence[Deviation], asked: Sequence[
         _fact(Source.PROBE, "check.contradicted", name, f"the check {name} gets no answer, and those outside get one")
         for name in contradicted(seen.probes, failing, asked)
     ]
+
+
+def _dependency_items(dependencies: Sequence[Dependency]) -> list[_Item]:
+    return [_fact(Source.RUNTIME, _key_of(one), one.service, f"dependency {one}") for one in dependencies]
+
+
+def _key_of(dependency: Dependency) -> str:
+    if dependency.down:
+        return "dependency.down"
+    return "dependency.good" if dependency.good else "dependency.unknown"
+
+
+def _complaint_items(
+    seen: Observation, logs: Sequence[LogLine], dependencies: Sequence[Dependency], began_at: datetime
+) -> list[_Item]:
+    """What fresh lines of the log blame, and the runtime where it could not start the target."""
+    sight = seen.sight
+    if not isinstance(sight, RuntimeFacts):
+        return []
+    what = complaint.blamed_dependencies(logs, sight, dependencies, began_at)
+    items = [_fact(Source.LOG, "dependency.blamed", one, f"the log blames a dependency: {one}") for one in what]
+    if complaint.blames_disk(logs, sight, began_at):
+        items.append(_fact(Source.LOG, "disk.blamed", True, "the log says that a disk is full"))
+    if complaint.speaks_of_disk(sight.error):
+        items.append(_fact(Source.RUNTIME, "disk.blamed", True, "the runtime says that a disk is full"))
+    return items
 
 
 def _last_words_items(seen: Observation, logs: Sequence[LogLine]) -> list[_Item]:

@@ -15,6 +15,7 @@ from pitcrew.core.evidence import Value
 from pitcrew.core.observation import EventKind, ProbeReason, RuntimeState, StoppedBy
 from pitcrew.core.runbook import FILLED_IN, Remedy, Runbook, RunbookHead
 from pitcrew.core.signal import Signal
+from pitcrew.core.suspicion import Manner
 from pitcrew.core.template import always_masked
 
 
@@ -84,12 +85,18 @@ CARRIED: dict[str, Carried] = {
     "probe.other": Carried(kind=str, words=tuple(map(str, ProbeReason))),
     "check.broken": _TEXT,
     "check.contradicted": _TEXT,
+    "dependency.down": _TEXT,
+    "dependency.good": _TEXT,
+    "dependency.unknown": _TEXT,
+    "dependency.blamed": _TEXT,
+    "disk.blamed": Carried(kind=bool, words=(True,)),
     "probe.streak": Carried(kind=int, least=1),
     "probe.last.good": _TEXT,
     "probe.never.good": _TEXT,
     "probe.swings": Carried(kind=int, least=2),
     "changed": Carried(kind=str, words=CHANGES),
     "former": Carried(kind=str, words=tuple(map(str, Cause))),
+    "suspicion": Carried(kind=str, words=tuple(map(str, Manner))),
     "event": Carried(kind=str, words=tuple(map(str, EventKind))),
     "process": _TEXT,
     "missing": _TEXT,

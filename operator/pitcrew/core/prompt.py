@@ -222,6 +222,8 @@ _MEANINGS = {
     Cause.FLAPPING: "it swings between good and failing",
     Cause.LATENCY: "it answers too slowly",
     Cause.ERROR_RATE: "too many of its answers are errors",
+    Cause.DEPENDENCY_DOWN: "what it depends on is down or refuses it",
+    Cause.DISK_FULL: "no room is left where it writes",
 }
 """Each cause in a few words; rules say more, and a small model reads less."""
 

@@ -26,7 +26,7 @@ from pitcrew.core.evidence import Evidence, Source
 from pitcrew.core.observation import Absent, RuntimeFacts, Sight
 from pitcrew.core.record import Json, digest
 from pitcrew.core.resource import Actions, HealthyService
-from pitcrew.core.runbook import FILLED_IN, Match, Remedy, pinned
+from pitcrew.core.runbook import FILLED_IN, Match, Remedy, excluded, pinned
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,7 +127,7 @@ def propose(
     reasons: list[str] = []
     for match in matches:
         for remedy in match.runbook.head.remedies:
-            bound = _bind(remedy, service, evidence, tried)
+            bound = _excluded(remedy, evidence) or _bind(remedy, service, evidence, tried)
             reason = bound if isinstance(bound, str) else _unfit(bound, sight, evidence, leading, match, tried)
             if isinstance(bound, str) or reason:
                 reasons.append(f"{match.runbook.head.id}: {remedy}: {reason}")
@@ -162,6 +162,11 @@ def _proposal(
         why=f"{match.runbook.head.title}: {leading.summary}",
         runbook_digest=match.runbook.digest,
     )
+
+
+def _excluded(remedy: Remedy, evidence: Sequence[Evidence]) -> str:
+    exclusion = excluded(remedy.not_when, evidence)
+    return f"the runbook excludes it: {exclusion}" if exclusion else ""
 
 
 def _bind(

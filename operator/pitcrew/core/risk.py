@@ -1,5 +1,6 @@
 """Risk: of one proposal, a score from 0 to 100 out of named factors, each with the evidence for it, and a level."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pitcrew.core.action import (
@@ -16,6 +17,7 @@ from pitcrew.core.action import (
     is_destructive,
 )
 from pitcrew.core.diagnosis import Diagnoser, Diagnosis
+from pitcrew.core.evidence import Evidence
 from pitcrew.core.history import History
 from pitcrew.core.observation import Observation, Outcome
 from pitcrew.core.opinion import Weighed
@@ -46,6 +48,7 @@ _ATTEMPT_POINTS = 5
 SECOND_OPINION = "second opinion"
 """The factor that is there where a model is configured, whatever it said."""
 _DISAGREEMENT_POINTS = 10
+_SUSPICION_POINTS = 10
 _AGREEMENT_POINTS = 5
 _MEDIUM_POINTS = next(least for least, level in LEVELS if level is Level.MEDIUM)
 _UNKNOWN_REACH_POINTS = 15
@@ -79,8 +82,10 @@ def assess(
     seen: Observation,
     attempt: int,
     second: Weighed | None = None,
+    evidence: Sequence[Evidence] = (),
 ) -> Risk:
     """The risk of a proposal; `attempt` counts from 1, `second` is what a model said, None where none is configured.
+    `evidence` is all there is: text in it that speaks to its reader makes everything a little less certain.
 
     A model that agrees lowers the score within its level and never the level itself: a model that lies must not widen
     what is done without a person.
@@ -94,6 +99,7 @@ def assess(
         _repetition(history),
         _factor("attempts", _ATTEMPT_POINTS * (attempt - 1), f"attempt {attempt} of this incident"),
         _current_state(seen),
+        *_suspected(evidence),
     )
     factors = (*factors, *_beyond_low(proposal, sum(factor.points for factor in factors)))
     if second is not None:
@@ -152,6 +158,14 @@ def _beyond_low(proposal: Proposal, before: int) -> tuple[Factor, ...]:
             return (_factor("unknown reach", points, f"what {command} does, only its owner knows"),)
         case _:
             return ()
+
+
+def _suspected(evidence: Sequence[Evidence]) -> tuple[Factor, ...]:
+    found = [item for item in evidence if item.key == "suspicion"]
+    if not found:
+        return ()
+    told = f"{', '.join(item.id for item in found)}: somebody may want to steer what is done here"
+    return (_factor("suspicion", _SUSPICION_POINTS, told),)
 
 
 def _reversibility(proposal: Proposal) -> Factor:

@@ -19,7 +19,7 @@ PIN_CHARS = 12
 
 ID_PATTERN = "[a-z0-9][a-z0-9-]{0,62}"
 """Of a runbook's id."""
-FILLED_IN = ("env.blamed",)
+FILLED_IN = ("env.blamed", "dependency.down", "dependency.blamed")
 """Facts whose values stand in what a person is asked where the runbook names them in braces."""
 
 
@@ -28,7 +28,7 @@ class Remedy(BaseModel):
 
     `command` names a declared command, and goes with runCommand alone; its arguments are the service's to declare.
     `undo` says when it is taken back if it did not help: `at-once`, or `at-end` when the next remedy builds on it and
-    only a failed incident takes it back.
+    only a failed incident takes it back. `not_when` are exclusions of this remedy alone, beside those of its runbook.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=lambda name: name.replace("_", "-"))
@@ -36,6 +36,7 @@ class Remedy(BaseModel):
     action: Literal["start", "restart", "removeFile", "unpause", "connectNetwork", "runCommand"]
     command: DnsName | None = None
     undo: Literal["at-once", "at-end"] = "at-once"
+    not_when: Annotated[tuple[Signal, ...], Field(max_length=16)] = ()
 
     @model_validator(mode="after")
     def _command_goes_with_run_command(self) -> "Remedy":
@@ -127,6 +128,14 @@ class Match:
 
     runbook: Runbook
     evidence: tuple[str, ...]
+
+
+def excluded(exclusions: Iterable[Signal], evidence: Sequence[Evidence]) -> Signal | None:
+    """The first exclusion that holds.
+
+    One over a log that could not be read counts as holding: missing evidence is no reason to act (S9).
+    """
+    return next((one for one in exclusions if shown(one, evidence).holds or unread(one, evidence)), None)
 
 
 def retrieve(runbooks: Iterable[Runbook], diagnosis: Diagnosis, evidence: Sequence[Evidence]) -> tuple[Match, ...]:

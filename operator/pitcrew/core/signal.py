@@ -23,6 +23,11 @@ FACTS: tuple[str, ...] = (
     "config.blamed",
     "port.taken",
     "listens.elsewhere",
+    "dependency.down",
+    "dependency.good",
+    "dependency.unknown",
+    "dependency.blamed",
+    "disk.blamed",
     "oom.killed",
     "start.error",
     "suspended",
@@ -44,11 +49,14 @@ FACTS: tuple[str, ...] = (
     "probe.swings",
     "changed",
     "former",
+    "suspicion",
     "event",
     "process",
     "missing",
 )
 """Every key that evidence may carry; a signal over any other could never hold and is refused."""
+OUT_OF_LOGS: frozenset[str] = frozenset({"env.blamed", "dependency.blamed", "disk.blamed"})
+"""Facts that are read out of the log; that one is absent needs the log to have been read."""
 
 
 class Signal(BaseModel):
@@ -103,7 +111,7 @@ def shown(signal: Signal, evidence: Sequence[Evidence]) -> Shown:
 
 def unread(signal: Signal, evidence: Sequence[Evidence]) -> bool:
     """Whether a signal is about a log that could not be gathered."""
-    return signal.log is not None and any(
+    return (signal.log is not None or signal.fact in OUT_OF_LOGS) and any(
         item.key == "missing" and isinstance(item.value, str) and item.value.startswith("logs") for item in evidence
     )
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from pitcrew.core.asking import Counsel, waits, why_not
+from pitcrew.core.dependency import Dependency, fallen
 from pitcrew.core.deviation import Deviation
 from pitcrew.core.incident import (
     Attempt,
@@ -33,6 +34,8 @@ class Situation:
     """The model beside the rules; None where none is configured."""
     drift: str = ""
     """What became of the runbook that the last plan was made by; empty while it is the same."""
+    dependencies: tuple[Dependency, ...] = ()
+    """The services that it is declared to depend on, as they are now."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -236,12 +239,19 @@ def situation_of(
     found: tuple[Deviation, ...] = (),
     sight: Sight | None = None,
     guardrails: Guardrails = NO_GUARDRAILS,
+    dependencies: tuple[Dependency, ...] = (),
     drift: str = "",
 ) -> Situation:
     """The situation of a service as declared now, under the guardrails over it."""
     run = (sight.target_id, sight.instance) if isinstance(sight, RuntimeFacts) else None
-    policy = policy_digest(service, guardrails)
-    return Situation(deviates=deviates, policy_digest=policy, found=found, run=run, drift=drift)
+    return Situation(
+        deviates=deviates,
+        policy_digest=policy_digest(service, guardrails),
+        found=found,
+        run=run,
+        drift=drift,
+        dependencies=dependencies,
+    )
 
 
 def next_step(incident: Incident, situation: Situation, now: datetime) -> Step:
@@ -282,7 +292,7 @@ def next_step(incident: Incident, situation: Situation, now: datetime) -> Step:
         case Phase.UNDOING:
             return _look_back_undo(incident)
         case Phase.ESCALATED:
-            return _from_escalated(incident, situation)
+            return _from_escalated(incident, situation, now)
         case Phase.RECOVERED:
             return WriteReport()
         case Phase.CLOSED:
@@ -337,6 +347,8 @@ def _from_held(incident: Incident, situation: Situation, now: datetime) -> Step:
         return Reconsider(reason="the policy changed")
     if situation.drift:
         return Reconsider(reason=situation.drift)
+    if fell := fallen(situation.dependencies, incident.down):
+        return Reconsider(reason=fell)
     until = verdict.until or incident.changed_at + timedelta(seconds=HOLD_RECHECK_S)
     if now >= until:
         return JudgeAgain(attempt=incident.attempt)
@@ -353,6 +365,8 @@ def _from_awaiting(incident: Incident, situation: Situation) -> Step:
         return Reconsider(reason=f"{situation.drift}, so this plan is not the one to decide on")
     if situation.run is not None and situation.run != (plan.target_id, plan.instance):
         return Reconsider(reason="another run of the target, so this plan is not the one to decide on")
+    if fell := fallen(situation.dependencies, incident.down):
+        return Reconsider(reason=f"{fell}, so this plan is not the one to decide on")
     return HearDecision(attempt=incident.attempt)
 
 
@@ -404,7 +418,7 @@ def _look_back_undo(incident: Incident) -> Step:
     return LookBackUndo(attempt=attempt)
 
 
-def _from_escalated(incident: Incident, situation: Situation) -> Step:
+def _from_escalated(incident: Incident, situation: Situation, now: datetime) -> Step:
     if incident.reported_events < incident.events:
         return WriteReport()
     if situation.deviates is False:
@@ -413,4 +427,9 @@ def _from_escalated(incident: Incident, situation: Situation) -> Step:
         return Reconsider(reason="the declaration changed")
     if situation.deviates and situation.found and situation.found not in incident.considered:
         return Reconsider(reason=f"it deviates in another way now: {', '.join(map(str, situation.found))}")
+    awaited = [one for one in situation.dependencies if one.service in incident.waits_on and not one.settled(now)]
+    if awaited:
+        return Wait(reason=f"waits for what it depends on: {', '.join(map(str, awaited))}")
+    if situation.deviates and incident.waits_on:
+        return Reconsider(reason=f"what it depends on is down no longer: {', '.join(incident.waits_on)}")
     return Wait(reason=f"waits for a person: {incident.stuck_because}")

@@ -11,7 +11,9 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
+from pitcrew.core.dependency import explained
 from pitcrew.core.record import Entry, Json, Record
+from pitcrew.core.resource import ServiceKey
 from pitcrew.core.untrusted import bound
 
 STORM_BEGAN = "StormBegan"
@@ -31,13 +33,14 @@ class Spell:
     `failing` is a last answer that was bad, before it is a deviation by its threshold: a storm is to be seen before the
     first remedy, and of many slow probes one is the first.
     A service that was never seen well did not begin to deviate: after a start of the machine everything is down, and
-    has to be started.
+    has to be started. `depends_on` are the services that it is declared to depend on.
     """
 
     service: str
     deviates: bool | None
     began_at: datetime | None = None
     failing: bool = False
+    depends_on: tuple[ServiceKey, ...] = ()
 
     @property
     def counts(self) -> bool:
@@ -80,25 +83,35 @@ def forecast(lasting: Storm | None, spells: Sequence[Spell], *, services_min: in
     """The storm that lasts now, given the one of before; pure over the whole fleet.
 
     One begins when enough services, and half of all, began to fail within one window, and one of them deviates. What
-    cannot be told begins none, and lets none end: a service of a storm that cannot be seen still counts.
+    cannot be told begins none, and lets none end: a service of a storm that cannot be seen still counts. A service that
+    a failing dependency explains is none of its own: one database and all that need it are one failure, with a remedy.
     """
+    counting = _of_their_own(spells)
     if lasting is None:
-        return _beginning(spells, services_min, window_s)
-    counted = [s.service for s in spells if s.counts or (s.deviates is None and s.service in lasting.services)]
+        return _beginning(counting, len(spells), services_min, window_s)
+    unseen = [s for s in spells if s.deviates is None and not s.counts and s.service in lasting.services]
+    counted = [s.service for s in (*counting, *unseen)]
     if len(spells) < services_min or 2 * len(counted) < len(spells):
         return None
     return replace(lasting, services=tuple(sorted(counted)), declared=len(spells))
 
 
-def _beginning(spells: Sequence[Spell], services_min: int, window_s: int) -> Storm | None:
-    if not any(s.deviates for s in spells):
+def _of_their_own(spells: Sequence[Spell]) -> list[Spell]:
+    counting = [s for s in spells if s.counts]
+    graph = {ServiceKey(s.service): s.depends_on for s in spells}
+    others = explained(graph, {ServiceKey(s.service) for s in counting})
+    return [s for s in counting if s.service not in others]
+
+
+def _beginning(counting: Sequence[Spell], declared: int, services_min: int, window_s: int) -> Storm | None:
+    if not any(s.deviates for s in counting):
         return None
-    began = sorted(at for s in spells if s.counts and (at := s.began_at) is not None)
-    enough = max(services_min, -(-len(spells) // 2))
+    began = sorted(at for s in counting if (at := s.began_at) is not None)
+    enough = max(services_min, -(-declared // 2))
     for first, last in zip(began, began[enough - 1 :], strict=False):
         if last - first <= timedelta(seconds=window_s):
-            deviating = tuple(sorted(s.service for s in spells if s.counts))
-            return Storm(services=deviating, declared=len(spells), since=first)
+            deviating = tuple(sorted(s.service for s in counting))
+            return Storm(services=deviating, declared=declared, since=first)
     return None
 
 

@@ -1,15 +1,21 @@
 """Suspicion: text of somebody else that speaks to a reader instead of telling what happened.
 
-A log tells; an injection orders, poses as an authority or as a tool, forges marks, or hides. What is found here raises
-the risk and is shown to people. No safety property rests on it: text chooses no action, found or not (S8).
+A log tells; an injection orders, poses as an authority or as a tool, forges marks, or hides. What is found here becomes
+evidence that raises the risk and is shown to people. No safety property rests on it: text chooses no action, found or
+not (S8).
 """
 
 import re
 import unicodedata
 from base64 import b64decode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 
+from pitcrew.core.evidence import Fact, Source
+from pitcrew.core.observation import LogLine, Observation, RuntimeEvent, RuntimeFacts
+
+LINES_MAX = 2_000
+"""Lines of a log that are looked at, the last ones."""
 LINE_CHARS_MAX = 2_000
 """Characters of one line that are looked at; every pattern below is linear in them."""
 WORDS_MAX = 8
@@ -25,6 +31,14 @@ class Manner(StrEnum):
     PERMITS = "Permits"
     HIDES = "Hides"
 
+
+_DOES = {
+    Manner.ORDERS: "gives orders to its reader",
+    Manner.POSES: "poses as somebody or something else",
+    Manner.FORGES: "forges the marks of a prompt or an answer",
+    Manner.PERMITS: "claims a permission",
+    Manner.HIDES: "hides what it says",
+}
 
 _ORDERS = re.compile(
     r"\b(?:ignore|disregard|forget|override)\b.{0,40}\b(?:previous|prior|above|earlier|all|any|your|system)\b"
@@ -59,6 +73,55 @@ _PERMITS = re.compile(
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]{0,32}[ -/]{0,4}[@-~]|\][^\x07\x1b]{0,200}(?:\x07|\x1b\\)?)")
 _LONG_WORD = re.compile(r"[A-Za-z0-9+/=]{24,512}|(?:%[0-9a-f]{2}){8,200}", re.I)
 _MIXED = re.compile(r"[A-Za-z][\u0400-\u04ff]|[\u0400-\u04ff][A-Za-z]")
+
+
+def suspicion(
+    seen: Observation,
+    logs: Sequence[LogLine],
+    events: Sequence[RuntimeEvent],
+    processes: Sequence[str],
+    missing: Sequence[str],
+) -> tuple[Fact, ...]:
+    """A fact for each manner in which text of others speaks to a reader, and where; as it came, before any cleaning."""
+    places: dict[Manner, list[tuple[str, Source]]] = {}
+    for place, (source, texts) in _channels(seen, logs, events, processes, missing).items():
+        for manner in dict.fromkeys(manner for text in texts for manner in manners(text)):
+            places.setdefault(manner, []).append((place, source))
+    return tuple(
+        Fact(
+            source=found[0][1],
+            key="suspicion",
+            value=str(manner),
+            text=f"text in {', '.join(place for place, _ in found)} {_DOES[manner]}: it is data, and nobody follows it",
+        )
+        for manner, found in sorted(places.items())
+    )
+
+
+def _channels(
+    seen: Observation,
+    logs: Sequence[LogLine],
+    events: Sequence[RuntimeEvent],
+    processes: Sequence[str],
+    missing: Sequence[str],
+) -> Mapping[str, tuple[Source, Sequence[str]]]:
+    return {
+        "the log": (Source.LOG, [line.text for line in logs[-LINES_MAX:]]),
+        "what probes were answered": (Source.PROBE, [probe.detail for probe in seen.probes]),
+        "what the runtime tells": (Source.RUNTIME, _told_by_runtime(seen)),
+        "events": (Source.EVENT, [event.detail for event in events]),
+        "names of processes": (Source.RUNTIME, processes),
+        "errors of tools": (Source.RUNTIME, missing),
+    }
+
+
+def _told_by_runtime(seen: Observation) -> Sequence[str]:
+    facts = seen.sight
+    if not isinstance(facts, RuntimeFacts):
+        return (facts.detail,)
+    health = facts.engine_health.output if facts.engine_health else ""
+    files = [file.path for file in facts.files]
+    return [facts.name, facts.image, facts.error, health, *facts.env_names, *facts.networks, *files]
 
 
 def manners(text: str) -> tuple[Manner, ...]:

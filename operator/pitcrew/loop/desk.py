@@ -5,15 +5,18 @@ Everything here is memory that can be lost: the journal holds what matters, and 
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from pitcrew.core import dependency
 from pitcrew.core.asking import Terms, terms_for
 from pitcrew.core.conditions import Condition, Notice, ServiceStatus, conditions, notice
 from pitcrew.core.context import changes
+from pitcrew.core.dependency import Dependency
 from pitcrew.core.deviation import (
     Deviation,
+    Health,
     Watch,
     deviates,
     deviating_since,
@@ -83,6 +86,11 @@ class Desk:
     """When its watch began; None in a rehearsal, which watches nothing."""
     writing_since: datetime | None = None
     unwritten: str = ""
+    healthy_since: datetime | None = None
+    told_of: Callable[[HealthyService], tuple[Dependency, ...]] = dependency.unknown
+    """How the services that this one depends on are now."""
+    looked_around: Callable[[HealthyService, datetime], bool] = lambda service, since: True
+    """Whether all of them were looked at since an instant, without a doubt; those that were not are looked at now."""
     nudge: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the worker should take its next turn now."""
     spell: Spell = field(init=False)
@@ -90,7 +98,7 @@ class Desk:
     consultation: Consultation = field(init=False)
 
     def __post_init__(self) -> None:
-        self.spell = Spell(service=self.service.key, deviates=None)
+        self.spell = Spell(service=self.service.key, deviates=None, depends_on=self.service.depends_on)
         self.consultation = Consultation(self.nudge.set)
 
     @property
@@ -135,7 +143,28 @@ class Desk:
             self._note_healthy()
         elif self.well and began_at is None and (state or failing):
             began_at = min(deviating_since(self.watch, self.now()), failing or self.now())
-        self.spell = Spell(service=self.service.key, deviates=state, began_at=began_at, failing=failing is not None)
+        self.spell = Spell(
+            service=self.service.key,
+            deviates=state,
+            began_at=began_at,
+            failing=failing is not None,
+            depends_on=self.service.depends_on,
+        )
+        is_healthy = health(self.watch, self.now()) is Health.HEALTHY
+        self.healthy_since = (self.healthy_since or self.now()) if is_healthy else None
+
+    @property
+    def dependencies(self) -> tuple[Dependency, ...]:
+        """The services that this one is declared to depend on, as they are now."""
+        return self.told_of(self.service)
+
+    def certain_since(self, instant: datetime) -> bool:
+        """Whether the service is known to deviate, or every probe of it was asked since then and gave no doubt."""
+        if self.deviates():
+            return True
+        last = [track.last.at if track.last else None for track in self.watch.tracks.values()]
+        looks = last or [self.watch.seen.at if self.watch.seen else None]
+        return not self.spell.failing and all(at is not None and at >= instant for at in looks)
 
     def _note_healthy(self) -> None:
         seen = self.watch.seen
@@ -228,6 +257,7 @@ class Desk:
             now,
             self.guardrails,
             str(self.crew.sky),
+            self.dependencies,
         )
         await self.crew.status.write(
             ServiceStatus(

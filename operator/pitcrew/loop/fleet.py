@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from pitcrew.core import order, storm
 from pitcrew.core.conditions import Notice, notice, storm_notice
+from pitcrew.core.dependency import Graph, graph_of
 from pitcrew.core.event import (
     EVENT_TYPES,
     Abandoned,
@@ -27,6 +28,7 @@ from pitcrew.core.policy import Guardrails
 from pitcrew.core.record import Record
 from pitcrew.core.resource import ServiceKey
 from pitcrew.core.storm import Storm
+from pitcrew.loop.around import Around
 from pitcrew.loop.crew import Crew
 from pitcrew.loop.desk import NOTICES_MAX, PAST_MAX, Desk
 from pitcrew.loop.forgetting import forget
@@ -117,6 +119,8 @@ class Fleet:
         self._policies: dict[str, str] = {}
         crew.sky.storm = self._memory.storm
         self._weather = Weather(crew, lambda: self.desks, self.wake)
+        self._graph: Graph = {}
+        self._around = Around(lambda: self.desks, lambda: self._graph, self.wake)
 
     async def run(self) -> None:
         """Follow the declarations and the runtimes' events until PitCrew ends; effects under way are finished."""
@@ -163,6 +167,7 @@ class Fleet:
             _log.warning("manifest problem", extra={"text": str(problem)})
         self._policies = {name: f"{one.file}:{one.line}" for name, one in loaded.policies.items()}
         services = [declared.service for declared in loaded.services.values()]
+        self._graph = graph_of(services)
         for runtime in self._crew.runtimes.values():
             runtime.declare([service for service in services if service.spec.target.kind is runtime.kind])
         gone = [key for key, worker in self._workers.items() if self._must_end(worker, loaded.services.get(key))]
@@ -203,6 +208,8 @@ class Fleet:
             ended=self._memory.ended.pop(key, [])[-PAST_MAX:],
             notices=self._memory.notices.pop(key, []),
             hired_at=self._crew.clock.now().at,
+            told_of=self._around.told_of,
+            looked_around=self._around.looked,
         )
         name = declared.service.metadata.name
         worker = Worker(

@@ -5,11 +5,12 @@ runs no command, so that an exec probe says Unknown here. A model is asked where
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pitcrew.core.action import Seen, Trace
 from pitcrew.core.conditions import ServiceStatus
+from pitcrew.core.dependency import Dependency, unknown
 from pitcrew.core.deviation import Deviation, Watch, deviating_since, observe, severity
 from pitcrew.core.errors import Refused
 from pitcrew.core.event import Opened, Reconsidered
@@ -60,11 +61,15 @@ class Rehearsal:
     was_open: Incident | None
     incident: Incident | None
     step: Step | None
+    dependencies: tuple[Dependency, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Eyes:
-    """What a rehearsal looks with; `records` are those of the journal, and `standing` is filled from them."""
+    """What a rehearsal looks with; `records` are those of the journal, and `standing` is filled from them.
+
+    It looks at one service only: how those are that it depends on is told by `told_of`.
+    """
 
     settings: Settings
     clock: Clock
@@ -77,6 +82,7 @@ class Eyes:
     guardrails: Guardrails
     consultant: Consultant | None = None
     search: RunbookSearch | None = None
+    told_of: Callable[[HealthyService], tuple[Dependency, ...]] = unknown
 
 
 async def rehearse(eyes: Eyes, service: HealthyService) -> Rehearsal:
@@ -117,6 +123,7 @@ async def rehearse_from(eyes: Eyes, service: HealthyService, watch: Watch, befor
         ended=memory.ended.get(service.key, [])[-PAST_MAX:],
         watch=watch,
         before=before,
+        told_of=eyes.told_of,
     )
     step = await _think(desk, memory.next_id(service.metadata.name))
     return Rehearsal(
@@ -126,6 +133,7 @@ async def rehearse_from(eyes: Eyes, service: HealthyService, watch: Watch, befor
         was_open=was_open,
         incident=desk.incident,
         step=step,
+        dependencies=desk.dependencies,
     )
 
 

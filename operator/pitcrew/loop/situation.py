@@ -13,7 +13,15 @@ from pitcrew.loop.perform.planning import plan_with
 
 def situation_at(desk: Desk) -> Situation:
     """What the loop sees now of the service with an open incident, and of the model beside the rules."""
-    found = situation_of(desk.service, desk.deviates(), desk.found(), desk.watch.sight, desk.guardrails, _drift(desk))
+    found = situation_of(
+        desk.service,
+        desk.deviates(),
+        desk.found(),
+        desk.watch.sight,
+        desk.guardrails,
+        desk.dependencies,
+        _drift(desk),
+    )
     return replace(found, counsel=_counsel(desk)) if desk.case.phase is Phase.DIAGNOSED else found
 
 

@@ -87,7 +87,13 @@ def _absorb(incident: Incident, event: Event, at: datetime) -> Incident:
             return replace(incident, diagnoses=diagnoses)
         case Planned(plan=plan, proposal=proposal, risk=risk):
             attempt = Attempt(
-                plan=plan, proposal=proposal, risk=risk, planned_at=at, leading=event.leading, doubt=event.doubt
+                plan=plan,
+                proposal=proposal,
+                risk=risk,
+                planned_at=at,
+                leading=event.leading,
+                doubt=event.doubt,
+                beside=incident.down,
             )
             return replace(incident, attempts=(*incident.attempts, attempt))
         case NothingToTry(reasons=reasons, ask=ask):

@@ -96,6 +96,8 @@ class Attempt:
     undo_trace: Trace | None = None
     undo_detail: str = ""
     undo_tries: int = 0
+    beside: tuple[str, ...] = ()
+    """The dependencies that were down when it was planned: that it did not help may be for them."""
 
     @property
     def touched(self) -> bool:
@@ -161,9 +163,22 @@ class Incident:
         return sum((one.usage for one in self.advice), NO_USAGE)
 
     @property
+    def down(self) -> tuple[str, ...]:
+        """The dependencies that were down when evidence was gathered last."""
+        return tuple(str(item.value) for item in self.evidence if item.key == "dependency.down")
+
+    @property
+    def waits_on(self) -> tuple[str, ...]:
+        """The dependencies that are to come back before it is looked at anew: one is the cause, or hindered a try."""
+        hindered = any(attempt.effective is False and attempt.beside for attempt in self.attempts)
+        return self.down if hindered or self.cause is Cause.DEPENDENCY_DOWN else ()
+
+    @property
     def ineffective(self) -> tuple[Action, ...]:
-        """Actions that were tried here and did not help."""
-        return tuple(attempt.plan.action for attempt in self.attempts if attempt.effective is False)
+        """Actions that were tried here and did not help. What was tried beside a dependency that was down, and that is
+        down no longer, was no try of its own."""
+        failed = [attempt for attempt in self.attempts if attempt.effective is False]
+        return tuple(one.plan.action for one in failed if not one.beside or set(one.beside) & set(self.down))
 
     @property
     def effects(self) -> int:

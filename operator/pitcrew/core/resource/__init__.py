@@ -37,6 +37,7 @@ from pitcrew.core.resource.remediation import (
 from pitcrew.core.resource.service import (
     API_VERSION,
     KIND,
+    DependsOn,
     Desired,
     DesiredNetwork,
     HealthyService,
@@ -58,6 +59,7 @@ __all__ = [
     "Budget",
     "Command",
     "ConnectNetworkAction",
+    "DependsOn",
     "Desired",
     "DesiredNetwork",
     "Diagnosing",

@@ -55,6 +55,15 @@ class Desired(Model):
         return self
 
 
+class DependsOn(Model):
+    """A service that this one cannot work without."""
+
+    name: DnsName
+    """Name of that service, as its own manifest has it."""
+    namespace: DnsName | None = None
+    """Namespace of that service; default: that of the service itself."""
+
+
 class Suspend(Model):
     """A pause of all effects on the service, declared with it."""
 
@@ -73,6 +82,8 @@ class Spec(Model):
     """Questions that define health; default: the container's own HEALTHCHECK."""
     desired: Desired = Field(default_factory=Desired)
     """What must be so beyond the probes."""
+    depends_on: Annotated[list[DependsOn], Field(max_length=16)] = Field(default_factory=list)
+    """Services that it cannot work without, kept by the same PitCrew; while one is down it waits for that one."""
     remediation: Remediation = Field(default_factory=Remediation)
     """What PitCrew may do to the service."""
     criticality: Level = Level.MEDIUM
@@ -109,6 +120,20 @@ class HealthyService(Model):
         if not declared and self.spec.target.kind is TargetKind.DOCKER:
             declared = [Probe.model_validate({"dockerHealth": {}})]
         return tuple((probe.name or f"{probe.kind}-{place}", probe) for place, probe in enumerate(declared))
+
+    @property
+    def depends_on(self) -> tuple[ServiceKey, ...]:
+        """The services that it cannot work without."""
+        own = self.metadata.namespace
+        return tuple(ServiceKey(f"{one.namespace or own}/{one.name}") for one in self.spec.depends_on)
+
+    @model_validator(mode="after")
+    def _dependencies_are_others_and_named_once(self) -> "HealthyService":
+        if self.key in self.depends_on:
+            raise ValueError("spec.dependsOn: a service does not depend on itself")
+        if len(set(self.depends_on)) != len(self.depends_on):
+            raise ValueError("spec.dependsOn: name each service once")
+        return self
 
     @model_validator(mode="after")
     def _probes_fit_the_target(self) -> "HealthyService":

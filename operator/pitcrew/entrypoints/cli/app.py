@@ -87,6 +87,7 @@ def validate(
     """Check manifests: every problem as FILE:LINE:COLUMN: FIELD: what is wrong, what is allowed."""
     from pitcrew.adapters.manifests.load import load
     from pitcrew.adapters.policy.cel import check_rules
+    from pitcrew.core.dependency import graph_of, remarks
 
     loaded = load(files, extra_checks=check_rules)
     for problem in loaded.problems:
@@ -100,6 +101,8 @@ def validate(
         say(f"{shown(declared.file)}:{declared.line}: {shown(key)} is valid")
     for name, policy in loaded.policies.items():
         say(f"{shown(policy.file)}:{policy.line}: policy {shown(name)} is valid")
+    for remark in remarks(graph_of(declared.service for declared in loaded.services.values())):
+        say(f"note: {shown(remark)}", error=True)
 
 
 @app.command()

@@ -15,6 +15,7 @@ from pathlib import Path
 from pitcrew.adapters.status.text import read_status
 from pitcrew.core.chain import Damage, verify
 from pitcrew.core.cost import dollars
+from pitcrew.core.dependency import graph_of, remarks
 from pitcrew.core.errors import PitCrewError
 from pitcrew.core.record import Json
 from pitcrew.core.runbook import Runbook
@@ -299,7 +300,19 @@ def _policies(settings: Settings) -> Iterator[Guard]:
                 yield _armed("guardrails", ", ".join(f"{name} ({_bound_by(loaded, name)})" for name in loaded.policies))
             else:
                 yield _off("guardrails", "no RemediationPolicy is declared: each service's own policy alone decides")
+            yield from _dependencies(loaded)
     yield from _modes(read_status(settings.state / "status"))
+
+
+def _dependencies(loaded: Loaded) -> Iterator[Guard]:
+    """Whether a service waits for what it depends on, instead of being remedied for it."""
+    graph = graph_of(one.service for one in loaded.services.values())
+    edges = sum(map(len, graph.values()))
+    if found := remarks(graph):
+        remedy = "declare what is missing, and take one dependsOn out of each circle"
+        yield _off("dependencies", "; ".join(found[:3]), remedy)
+    elif edges:
+        yield _armed("dependencies", f"{edges} between {len(graph)} services, each declared, none in a circle")
 
 
 def _bound_by(loaded: Loaded, name: str) -> str:

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from pitcrew.adapters.clock.boot import BootClock
@@ -24,6 +25,8 @@ from pitcrew.adapters.runtime.process.runtime import ProcessRuntime
 from pitcrew.adapters.status.text import read_status
 from pitcrew.adapters.stop.files import StopFile
 from pitcrew.core.action import describe
+from pitcrew.core.dependency import Dependency
+from pitcrew.core.deviation import Health
 from pitcrew.core.errors import InvalidInput, JournalError, JournalUnwritable, Refused, Unavailable
 from pitcrew.core.incident import Attempt, Impossible
 from pitcrew.core.observation import RuntimeFacts
@@ -34,9 +37,9 @@ from pitcrew.core.record import Entry, Instant, Json, Record, canonical
 from pitcrew.core.report import section_data, section_text, why
 from pitcrew.core.resource import HealthyService, TargetKind
 from pitcrew.core.step import AskApproval, AskPermit, Escalate, Wait
-from pitcrew.entrypoints.cli.names import manifest_files
+from pitcrew.entrypoints.cli.names import manifest_files, service_name
 from pitcrew.entrypoints.cli.orders import ask
-from pitcrew.entrypoints.cli.output import Output, mapping, say, say_data, say_table, shown
+from pitcrew.entrypoints.cli.output import Output, listing, mapping, say, say_data, say_table, shown
 from pitcrew.entrypoints.cli.state import told_by
 from pitcrew.loop.rehearsal import Eyes, Rehearsal, rehearse
 from pitcrew.official.onlooker import onlooker
@@ -169,11 +172,39 @@ async def _rehearsed(settings: Settings, service: HealthyService, guardrails: Gu
         runbooks=RunbookFiles.load(settings.runbooks),
         standing=standing,
         guardrails=guardrails,
+        told_of=lambda declared: _as_told(settings, declared, clock),
     )
     try:
         return await rehearse(eyes, service)
     finally:
         await runtime.close()
+
+
+def _as_told(settings: Settings, service: HealthyService, clock: Clock) -> tuple[Dependency, ...]:
+    """How what it depends on was seen by an operator that runs here, by its status files; else Unknown. They are not
+    looked at themselves."""
+    now, told = clock.now().at, {service_name(one): one for one in read_status(settings.state / "status")}
+    found = []
+    for key in service.depends_on:
+        status = mapping(mapping(told.get(key)).get("status"))
+        seen_at = _instant(status.get("observedAt"))
+        fresh = seen_at is not None and now - seen_at <= timedelta(seconds=_STATUS_OLD * settings.heartbeat_s)
+        ready = [one for one in listing(status.get("conditions")) if one.get("type") == "Ready"]
+        completed = any(one.get("reason") == "Completed" for one in ready)
+        health = Health(str(status["health"])) if fresh and status.get("health") in set(Health) else Health.UNKNOWN
+        found.append(Dependency(service=key, health=health, completed=completed))
+    return tuple(found)
+
+
+_STATUS_OLD = 3
+"""Heartbeats of the status files after which one tells nothing of now."""
+
+
+def _instant(value: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
 
 
 def _runtime(settings: Settings, service: HealthyService, clock: Clock) -> Runtime:
@@ -214,6 +245,9 @@ def _ruled(attempt: Attempt) -> str:
     return attempt.verdict.reason if attempt.verdict else ""
 
 
+_BY_STATUS = {False: ", as an operator here tells", True: ": a plan does not look at it, and no fresh status tells"}
+
+
 def _looked(found: Rehearsal) -> list[list[object]]:
     seen = found.seen
     assert seen is not None, "a rehearsal of a live service looks first"
@@ -225,6 +259,7 @@ def _looked(found: Rehearsal) -> list[list[object]]:
     )
     rows: list[list[object]] = [["target", target]]
     rows += [["probe", f"{one.probe}: {one.outcome} ({one.reason}) {one.detail}"] for one in seen.probes]
+    rows += [["depends on", f"{one}{_BY_STATUS[one.health is Health.UNKNOWN]}"] for one in found.dependencies]
     return [*rows, ["deviations", ", ".join(map(str, found.found)) or "none"]]
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from pitcrew.core.dependency import Dependency
 from pitcrew.core.deviation import FLAP_CHANGES, Deviation, DeviationKind, Told, Track, Watch, respected
 from pitcrew.core.diagnosis import Cause
 from pitcrew.core.errors import InvalidInput, Refused, Unavailable
@@ -89,6 +90,7 @@ async def play(stage: Stage, case: Case) -> Came:
         guardrails=NO_GUARDRAILS,
         consultant=stage.consultant,
         search=stage.search,
+        told_of=lambda service: dependencies_of(case),
     )
     came: Rehearsal = await rehearse_from(eyes, case.service, watch_of(case), past_of(case))
     told = Cause.UNKNOWN if came.incident or came.seen is None else _told_by_status(came.seen)
@@ -258,6 +260,11 @@ def _own_health(facts: RecordedFacts) -> EngineHealth | None:
     return EngineHealth(
         status=own.status, failing_streak=own.failing_streak, exit_code=own.exit_code, output=own.output
     )
+
+
+def dependencies_of(case: Case) -> tuple[Dependency, ...]:
+    """What the service depends on, as it was then."""
+    return tuple(Dependency(service=ServiceKey(one.service), health=one.health) for one in case.dependencies)
 
 
 def results_of(case: Case) -> tuple[ProbeResult, ...]:

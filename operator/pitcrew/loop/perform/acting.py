@@ -5,6 +5,7 @@ from collections.abc import Coroutine
 from datetime import timedelta
 
 from pitcrew.core.action import Seen, Trace, describe
+from pitcrew.core.dependency import fallen
 from pitcrew.core.deviation import still_deviates
 from pitcrew.core.errors import EffectFailed, OutcomeUnknown, Refused, TargetAbsent, TargetAmbiguous, Unavailable
 from pitcrew.core.event import (
@@ -38,6 +39,8 @@ async def check_live(desk: Desk, attempt: Attempt) -> Event | None:
     sight = seen.sight
     if isinstance(sight, RuntimeFacts) and (sight.target_id, sight.instance) != (plan.target_id, plan.instance):
         return Checked(live=Live.CHANGED, detail=f"another run of the target: {sight.instance}")
+    if fell := fallen(desk.dependencies, desk.case.down):
+        return Checked(live=Live.CHANGED, detail=fell)
     live = still_deviates(desk.service, desk.case.deviations, seen)
     if live is None:
         return None

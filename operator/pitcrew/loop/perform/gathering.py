@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 
 from pitcrew.core.context import changes, former, probe_history
-from pitcrew.core.deviation import still_deviates
+from pitcrew.core.deviation import deviating_since, still_deviates
 from pitcrew.core.errors import TargetAbsent, Unavailable
 from pitcrew.core.event import (
     Event,
@@ -12,27 +13,38 @@ from pitcrew.core.event import (
 )
 from pitcrew.core.evidence import PROCESSES_MAX, Fact, gather
 from pitcrew.core.observation import LogLine, Observation, ProbeReason, RuntimeFacts
+from pitcrew.core.suspicion import suspicion
 from pitcrew.loop.desk import Desk
+
+AROUND_S = 10
+"""Seconds that evidence waits for a certain look at what the service depends on: long enough for a failing probe to be
+confirmed, so that a service is not remedied for the fault of another; short, since nobody waits for a hung one (L3)."""
 
 
 async def gather_evidence(desk: Desk) -> Event | None:
+    if not _looked_around(desk):
+        return None
     seen = await desk.look()
     if not _telling(desk, seen):
         return None
     runtime = desk.crew.runtimes[desk.service.spec.target.kind]
     logs, no_logs = await _logs(desk, seen)
     processes, no_processes = await _processes(desk, seen)
+    events, missing = runtime.events(desk.service), (*no_logs, *no_processes)
     evidence = gather(
         seen,
         desk.found(),
         logs,
-        runtime.events(desk.service),
-        (*no_logs, *no_processes),
+        events,
+        missing,
         processes,
         asked=desk.service.probes,
         changes=changes(seen, desk.healthy, desk.unchanged),
         history=_history(desk),
         former=former(desk.past),
+        dependencies=desk.dependencies,
+        began_at=deviating_since(desk.watch, desk.now()),
+        suspicion=suspicion(seen, logs, events, processes, missing),
     )
     return EvidenceGathered(evidence=evidence, deviations=desk.found())
 
@@ -40,6 +52,11 @@ async def gather_evidence(desk: Desk) -> Event | None:
 def _history(desk: Desk) -> tuple[Fact, ...]:
     """How long the probes have failed; a rehearsal, which takes one look for many, has no history to tell."""
     return probe_history(desk.watch, desk.now()) if desk.hired_at is not None else ()
+
+
+def _looked_around(desk: Desk) -> bool:
+    since = desk.case.changed_at
+    return desk.looked_around(desk.service, since) or desk.now() - since >= timedelta(seconds=AROUND_S)
 
 
 def _telling(desk: Desk, seen: Observation) -> bool:

@@ -44,7 +44,7 @@ def plan_with(desk: Desk, second: Weighed | None) -> Planned | NothingToTry | No
         return None
     attempt = len(incident.attempts) + 1
     history = summarise(desk.past, lead.cause, desk.now())
-    risk = assess(service, proposal, lead, incident.severity, history, seen, attempt, second)
+    risk = assess(service, proposal, lead, incident.severity, history, seen, attempt, second, incident.evidence)
     return Planned(
         plan=_bound(desk, seen.sight, proposal, attempt),
         proposal=proposal,

@@ -1,6 +1,8 @@
 """The last lines of a workload's two log files. Blocking; belongs in a worker thread."""
 
 import os
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pitcrew.core.observation import LogLine
@@ -10,17 +12,23 @@ def last_lines(folder: Path, *, lines_max: int, bytes_max: int) -> list[LogLine]
     """The last lines of both streams, each oldest first, the stream that was written last at the end.
 
     Neither stream can push the other out: each has half of the room, and what one does not need goes to the other.
-    Raises: OSError.
+    Only the last line of a stream has a time, that of the last write. Raises: OSError.
     """
     files = sorted((_written_at(folder / stream), stream) for stream in ("stdout", "stderr"))
     first, second = (_tail(folder, stream, bytes_max) for _, stream in files)
     room = _share(len(first), len(second), lines_max)
     first, second = first[len(first) - room[0] :], second[len(second) - room[1] :]
     room = _share(_size(first), _size(second), bytes_max)
-    lines = [(files[0][1], _fit(first, room[0])), (files[1][1], _fit(second, room[1]))]
+    fits = (_fit(first, room[0]), _fit(second, room[1]))
     return [
-        LogLine(at=None, stream=stream, text=line.decode(errors="replace")) for stream, fit in lines for line in fit
+        line for (written_ns, stream), fit in zip(files, fits, strict=True) for line in _told(fit, stream, written_ns)
     ]
+
+
+def _told(lines: list[bytes], stream: str, written_ns: int) -> list[LogLine]:
+    told = [LogLine(at=None, stream=stream, text=line.decode(errors="replace")) for line in lines]
+    written_at = datetime.fromtimestamp(written_ns / 1e9, UTC)
+    return [*told[:-1], *(replace(line, at=written_at) for line in told[-1:])]
 
 
 def _share(first: int, second: int, total: int) -> tuple[int, int]:

@@ -1,0 +1,117 @@
+"""Complaints: what the fresh lines of a log blame beside the service itself: what it depends on, or a full disk.
+
+Only the kind of complaint leaves this module, never the words of the log: a log is data (S8), and what it says proves
+no remedy (S7). A line counts while it is fresh: of the present run, and of about the time in which it deviates.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from pitcrew.core.dependency import Dependency, all_good_since
+from pitcrew.core.observation import LogLine, RuntimeFacts
+from pitcrew.core.resource import ServiceKey, TargetKind
+
+BEFORE_S = 120
+"""Seconds before it began to deviate from which on a line counts: a fault is often logged before a probe sees it."""
+UNDATED_LINES_MAX = 50
+"""Last lines that count where the runtime cannot tell when a line was written, as for a local process."""
+CHARS_MAX = 2048
+"""Characters of one line that are searched."""
+
+_DISK = (
+    re.compile(r"\bno space left\b", re.I),
+    re.compile(r"\bENOSPC\b|\bEDQUOT\b"),
+    re.compile(r"\berrno[ :=\]]*(?:28|122)\b|\bos error (?:28|122)\b", re.I),
+    re.compile(r"\bdisk quota exceeded\b|\bquota exceeded\b.{0,40}\b(?:disk|file ?system)\b", re.I),
+    re.compile(r"\b(?:disk|file ?system|volume|device) (?:is )?full\b", re.I),
+    re.compile(r"\b(?:not enough|insufficient)\b.{0,20}\b(?:disk|space on)\b", re.I),
+    re.compile(r"\b(?:no|out of)\b.{0,8}\bfree inodes?\b|\b(?:no|out of) inodes?\b", re.I),
+    re.compile(r"\bflood[- ]stage (?:disk )?watermark\b", re.I),
+)
+_REFUSED = re.compile(r"\bconnection refused\b|\bconn(?:ect)? refused\b|\bECONNREFUSED\b|\bactively refused\b", re.I)
+_UNRESOLVED = re.compile(
+    r"\bname or service not known\b|\bno such host\b|\bUnknownHostException\b|\bENOTFOUND\b|\bEAI_AGAIN\b|"
+    r"\btemporary failure in name resolution\b|\bname does not resolve\b|\bgetaddrinfo failed\b|"
+    r"\bcould not (?:translate|resolve) host\b|\bnodename nor servname\b|\bhost not found in upstream\b",
+    re.I,
+)
+_UNREACHED = re.compile(
+    r"\bno route to host\b|\bnetwork is unreachable\b|\bEHOSTUNREACH\b|\bENETUNREACH\b|\bcommunications link failure\b|"
+    r"\b(?:could not|cannot|can't|can ?not|unable to|failed to) connect\b|\bServerSelectionTimeout|"
+    r"\bno (?:live|healthy) upstreams?\b|\bupstream connect error\b",
+    re.I,
+)
+_TIMED_OUT = re.compile(
+    r"\bETIMEDOUT\b|\bconnect(?:ion|ing)?\b.{0,80}\btimed? ?out\b|\bdial\b.{0,80}\btimeout\b|\bupstream timed out\b",
+    re.I,
+)
+_OF_CALLERS = re.compile(r"\bclients?\b|\bidle\b|\bkeep-?alive\b|\bpeer\b|\baccept(?:ed|ing)?\b", re.I)
+"""Words of a line about whoever calls the service; their connections time out all day, and that blames nobody."""
+_ITSELF = re.compile(r"\blocalhost\b|\b127(?:\.\d{1,3}){3}\b|(?<![0-9a-f:])::1(?![0-9a-f:])|\b0\.0\.0\.0\b", re.I)
+_FAILURES = {
+    "connection refused": _REFUSED,
+    "name not resolved": _UNRESOLVED,
+    "not reached": _UNREACHED,
+}
+
+
+def blames_disk(logs: Sequence[LogLine], facts: RuntimeFacts, began_at: datetime) -> bool:
+    """Whether a fresh line says that a disk is full: no space, no inodes, no quota."""
+    return any(speaks_of_disk(line) for line in _since(logs, _fresh_since(facts, began_at), undated=True))
+
+
+def speaks_of_disk(text: str) -> bool:
+    """Whether a text says that a disk is full."""
+    return any(pattern.search(text) for pattern in _DISK)
+
+
+def blamed_dependencies(
+    logs: Sequence[LogLine], facts: RuntimeFacts, dependencies: Sequence[Dependency], began_at: datetime
+) -> tuple[str, ...]:
+    """What fresh lines say of something that the service calls: a declared service where a line names one, else how it
+    failed.
+
+    What was said before all that is declared was healthy again is over. In a container the loopback address is the
+    service itself, and blames nobody.
+    """
+    since, healthy = _fresh_since(facts, began_at), all_good_since(dependencies)
+    lines = _since(logs, max(since, healthy or since), undated=healthy is None)
+    found: dict[str, None] = {}
+    for line in lines:
+        how = _how_it_failed(line)
+        if how and not (facts.kind is TargetKind.DOCKER and _ITSELF.search(line)):
+            named = [str(one.service) for one in dependencies if _names(line, one.service)]
+            found.update(dict.fromkeys(named or [how]))
+    return tuple(found)
+
+
+def _fresh_since(facts: RuntimeFacts, began_at: datetime) -> datetime:
+    """From when on a line tells of now: of the present or last run, and not from long before it began to deviate."""
+    earliest = began_at - timedelta(seconds=BEFORE_S)
+    return max(earliest, facts.started_at) if facts.started_at else earliest
+
+
+def _since(logs: Sequence[LogLine], earliest: datetime, *, undated: bool) -> list[str]:
+    """The lines of then and later; where `undated`, with the last of those whose time is not known and that no line of
+    an earlier time follows in their stream."""
+    found, stale, room = [], set(), UNDATED_LINES_MAX if undated else 0
+    for line in reversed(logs):
+        if line.at is not None and line.at < earliest:
+            stale.add(line.stream)
+        elif line.at is not None or (room > 0 and line.stream not in stale):
+            found.append(line.text[:CHARS_MAX])
+            room -= line.at is None
+    return found[::-1]
+
+
+def _how_it_failed(line: str) -> str:
+    for how, pattern in _FAILURES.items():
+        if pattern.search(line):
+            return how
+    return "connection timed out" if _TIMED_OUT.search(line) and not _OF_CALLERS.search(line) else ""
+
+
+def _names(line: str, key: ServiceKey) -> bool:
+    name = re.escape(key.partition("/")[2])
+    return re.search(rf"(?<![\w-]){name}(?![\w-])", line) is not None
