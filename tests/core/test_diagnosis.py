@@ -412,6 +412,27 @@ SAID: dict[str, tuple[RuntimeFacts, tuple[ProbeResult, ...], DeviationKind, str,
         "configuration file a.conf contains errors",
         Cause.DIED,
     ),
+    "12 it ends at its start for another that it cannot reach": (
+        ended(1),
+        (),
+        K.NOT_RUNNING,
+        "dial tcp 10.0.0.7:5432: connect: connection refused",
+        Cause.DEPENDENCY_DOWN,
+    ),
+    "12 it ends again and again for another that it cannot reach": (
+        facts(S.RESTARTING, deaths=6, exit_code=1),
+        (),
+        K.RESTART_LOOP,
+        "java.net.UnknownHostException: db",
+        Cause.DEPENDENCY_DOWN,
+    ),
+    "12 it ended long after its start, whatever it could not reach": (
+        replace(ended(1), started_at=at(-7200)),
+        (),
+        K.NOT_RUNNING,
+        "dial tcp 10.0.0.7:5432: connect: connection refused",
+        Cause.DIED,
+    ),
     "5 the port is taken": (ended(1), (), K.NOT_RUNNING, "bind: address already in use", Cause.START_FAILED),
     "5 the port is taken, again and again": (
         replace(ended(1), state=S.RESTARTING, deaths=6),
@@ -461,7 +482,7 @@ def test_what_a_log_or_a_check_tells_leads_to_the_cause(
     assert diagnose(evidence_said(sight, probes, kind, said))[0].cause is cause
 
 
-LEFT_ALONE = {name: row for name, row in SAID.items() if "ran on" not in name}
+LEFT_ALONE = {name: row for name, row in SAID.items() if row[-1] is not Cause.DIED}
 
 
 @pytest.mark.parametrize(("sight", "probes", "kind", "said", "cause"), LEFT_ALONE.values(), ids=LEFT_ALONE.keys())

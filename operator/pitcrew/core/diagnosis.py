@@ -126,6 +126,24 @@ RULES: tuple[DiagnosisRule, ...] = (
     ),
     DiagnosisRule(
         cause=Cause.DEPENDENCY_DOWN,
+        signals=(fact("deviation", "RestartLoop"), _NOT_FOR_MEMORY, fact("dependency.blamed")),
+        confidence=97,
+        summary="it dies again and again, and its log says that something it depends on cannot be reached",
+    ),
+    DiagnosisRule(
+        cause=Cause.DEPENDENCY_DOWN,
+        signals=(
+            fact("deviation", "NotRunning"),
+            _BY_ITSELF,
+            _NOT_FOR_MEMORY,
+            fact("died.starting"),
+            fact("dependency.blamed"),
+        ),
+        confidence=97,
+        summary="it died at its start, and its log says that something it depends on cannot be reached",
+    ),
+    DiagnosisRule(
+        cause=Cause.DEPENDENCY_DOWN,
         signals=(_RUNNING, _SUFFERS, _AT_LARGE, fact("dependency.blamed")),
         confidence=86,
         summary="its log says that something it depends on cannot be reached",

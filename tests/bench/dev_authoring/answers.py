@@ -311,7 +311,7 @@ OTHER: Sequence[Json] = (
         PERSON_LOOKS,
         probes=(status(500),),
         deviations=FAILS,
-        says=said(20, "INFO", "no connection refused by the pool, errors=0", "0 writes failed for want of space"),
+        says=said(20, "INFO", "0 connections refused, errors=0", "0 writes failed for want of space"),
         noise=("misleading-log",),
     ),
     incident(
