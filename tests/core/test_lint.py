@@ -259,8 +259,10 @@ def test_whatever_is_gathered_is_among_the_values_that_lint_knows() -> None:
     probes.append(ProbeResult(probe="http", at=BEGIN, outcome=Outcome.SUCCESS, reason=ProbeReason.OK))
     found = [Deviation(kind=kind, probe="p") for kind in DeviationKind]
     events = [RuntimeEvent(at=BEGIN, kind=kind) for kind in EventKind]
-    said = ("ERROR DB_URL is wrong", "invalid configuration", "address already in use", "listening on :99")
-    said = (*said, "ERROR no space left on device", "ERROR connect to db:5432: connection refused")
+    said = (
+        *("ERROR DB_URL is wrong", "invalid configuration", "address already in use", "listening on :99"),
+        *("ERROR no space left on device", "ERROR connect to db:5432: connection refused"),
+    )
     logs = [LogLine(at=None, stream="stdout", text=text) for text in said]
     asked = (("p", Probe.model_validate({"exec": {"command": ["check"]}})), ("http", HTTP))
     carried = set()

@@ -31,7 +31,13 @@ def test_two_cases_are_played_scored_and_written_as_data(tmp_path: Path) -> None
         sight={"kind": "facts", "state": "Exited", "exitCode": 143, "stoppedBy": "Person"},
         probes=[],
         deviations=[],
-        label={"causes": ["Unknown"], "actions": ["none"], "harmful": ["start"], "ours": False, "why": "a person"},
+        label={
+            "causes": ["StoppedBySomeone"],
+            "actions": ["none"],
+            "harmful": ["start"],
+            "ours": False,
+            "why": "a person",
+        },
     )
     file, data = file_of(tmp_path / "two.jsonl", written(), stopped), tmp_path / "scores.json"
     done = pitcrew("run", file, "--json", data)
@@ -42,7 +48,7 @@ def test_two_cases_are_played_scored_and_written_as_data(tmp_path: Path) -> None
     (run,) = json.loads(data.read_text())["runs"]
     assert [(case["id"], case["cause"], case["action"], case["alone"]) for case in run["cases"]] == [
         ("flag-1", "FlagFile", "removeFile", True),
-        ("stopped-1", "Unknown", "none", False),
+        ("stopped-1", "StoppedBySomeone", "none", False),
     ]
 
 

@@ -16,8 +16,8 @@ from pitcrew.core.prompt import Question
 from pitcrew.core.resource import Egress
 from pitcrew.ports import Answer
 from tests.fakes.consultant import FakeConsultant, opinion
-from tests.loop.composed import House, manifest
-from tests.loop.test_second_opinion import LOW, advice, house_with, says
+from tests.loop.composed import House
+from tests.loop.test_second_opinion import advice, house_with, risky, says
 from tests.loop.virtual import run
 
 GOOD, BAD = opinion(), "I think it is the flag file."
@@ -50,7 +50,7 @@ class Learns(FakeConsultant):
 
 async def beside(model: FakeConsultant, tmp_path: Path, **settings: object) -> House:
     """A house that healed beside this model."""
-    house = house_with(tmp_path, model, manifest(policy=LOW), model_patience_s=120, **settings)
+    house = house_with(tmp_path, model, risky(), model_patience_s=120, **settings)
     house.flag()
     async with house.running():
         await house.healed()
@@ -221,7 +221,7 @@ AGAIN = {
 def test_a_budget_outlives_a_restart_and_a_jump_of_the_wall_clock_and_is_free_again_after_its_time(
     bound: str, told: str, hours: int, tmp_path: Path
 ) -> None:
-    room = one_turn()
+    room = one_turn() * 3 // 2  # the next question tells of the incident before it, and is a little longer
 
     async def test() -> None:
         model = FakeConsultant(says(GOOD), usage=None)
@@ -252,7 +252,7 @@ def test_a_question_that_a_crash_cut_off_stays_paid_for_where_the_budget_has_no_
 
     async def test() -> None:
         model = FakeConsultant(says(GOOD))
-        house = house_with(tmp_path, model, manifest(policy=LOW), model_tokens_per_incident_max=room)
+        house = house_with(tmp_path, model, risky(), model_tokens_per_incident_max=room)
         house.journal.after["ModelAsked"] = house.freezes
         house.flag()
         async with house.crashing():
@@ -273,7 +273,7 @@ def test_two_services_that_ask_at_once_do_not_spend_the_same_budget(tmp_path: Pa
 
     async def test() -> None:
         model = FakeConsultant(says(GOOD), delay_s=3)
-        services = (manifest(policy=LOW), manifest("other", policy=LOW), manifest("third", policy=LOW))
+        services = (risky(), risky("other"), risky("third"))
         house = house_with(tmp_path, model, *services, model_tokens_per_hour_max=room)
         house.journal.before["ModelAsked"] = lambda: asyncio.sleep(2)
         for service in services:

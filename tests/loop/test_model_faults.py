@@ -20,16 +20,16 @@ from tests.loop.composed import House, manifest
 from tests.loop.virtual import run
 
 DEADLINE_S = 5.0
-LOW = {"autoUpTo": "Low", "approveUpTo": "High"}
+ALONE = {"autoUpTo": "High"}
 NOBODY_MAY = {"autoUpTo": "None", "approveUpTo": "None"}
 FAULTS = {**NEVER_WHOLE, **UNREADABLE, **UNUSABLE}
 
 
 @asynccontextmanager
 async def house_at(url: str, tmp_path: Path, policy: dict[str, str]) -> AsyncIterator[House]:
-    """A house whose model is at this address, and which waits for it as long as it may take."""
+    """A house whose model is at this address, and which waits for it as long as it may: the flag is no Low risk."""
     settings = Settings(state=tmp_path, model_deadline_s=DEADLINE_S, model_patience_s=60)
-    house = House(tmp_path, manifest(policy=policy), settings=settings)
+    house = House(tmp_path, manifest(criticality="High", policy=policy), settings=settings)
     house.consultant = OpenAIConsultant(
         model="m", api_key="", base_url=url, deadline_s=DEADLINE_S, monotonic=asyncio.get_running_loop().time
     )
@@ -48,7 +48,7 @@ def in_time(found: Advice) -> bool:
 
 
 async def healed_beside(behave: Behaviour, tmp_path: Path) -> tuple[House, ModelServer]:
-    async with serving(behave) as server, house_at(server.url, tmp_path, LOW) as house:
+    async with serving(behave) as server, house_at(server.url, tmp_path, ALONE) as house:
         async with house.running():
             await house.healed()
         return house, server
@@ -121,7 +121,7 @@ def test_where_nobody_listens_nothing_is_spent(tmp_path: Path) -> None:
     async def test() -> None:
         async with serving(TAKEN["a fence"]) as server:
             url = server.url
-        async with house_at(url, tmp_path, LOW) as house:
+        async with house_at(url, tmp_path, ALONE) as house:
             async with house.running():
                 await house.healed()
             assert "no connection to http://127.0.0.1" in advice(house).failure

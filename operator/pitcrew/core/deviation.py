@@ -50,6 +50,9 @@ LISTENS_WITHIN_S = 10
 """Seconds after a start in which a refused connection does not count, whatever `initialDelaySeconds` says: until a
 program listens, that is what every start looks like, and a restart would only begin it anew."""
 
+STOPPED_BY_PERSON = "StoppedByPerson"
+"""Why a target that a person stopped is left alone."""
+
 ENGINE_TIMEOUT_WORDS = "Health check exceeded timeout"
 """How Docker begins its output where a HEALTHCHECK took too long."""
 DETAIL_BYTES_MAX = 256
@@ -235,7 +238,7 @@ def respected(sight: Sight | None, now: datetime) -> str | None:
     if not isinstance(sight, RuntimeFacts) or sight.state not in (RuntimeState.EXITED, RuntimeState.DEAD):
         return None
     if sight.stopped_by is StoppedBy.PERSON:
-        return "StoppedByPerson"
+        return STOPPED_BY_PERSON
     if sight.exit_code == 0 and not sight.restarts_by_itself:
         return "Completed"
     return None

@@ -5,7 +5,7 @@ cleaned here, once; what leaves this module can be shown anywhere after the esca
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -14,7 +14,7 @@ from pitcrew.core import complaint, lastwords
 from pitcrew.core.crosscheck import cannot_run, contradicted
 from pitcrew.core.dependency import Dependency
 from pitcrew.core.deviation import Deviation, DeviationKind
-from pitcrew.core.listening import listens_elsewhere
+from pitcrew.core.listening import listens_elsewhere, ports_of
 from pitcrew.core.logs import records
 from pitcrew.core.observation import (
     Absent,
@@ -312,12 +312,10 @@ def _last_words_items(seen: Observation, logs: Sequence[LogLine]) -> list[_Item]
 def _listening_items(seen: Observation, logs: Sequence[LogLine], asked: Sequence[tuple[str, Probe]]) -> list[_Item]:
     if not isinstance(seen.sight, RuntimeFacts) or not seen.sight.running:
         return []
-    ports = {ask.port for _, probe in asked if (ask := probe.http_get or probe.tcp_socket)}
-    lines = lastwords.of_last_run(logs, seen.sight)
-    own_loopback = seen.sight.kind is TargetKind.DOCKER
-    if not listens_elsewhere(lines, ports, own_loopback=own_loopback):
-        return []
-    return [_fact(Source.LOG, "listens.elsewhere", True, "by its log it listens where no probe asks")]
+    lines, in_container = lastwords.of_last_run(logs, seen.sight), seen.sight.kind is TargetKind.DOCKER
+    elsewhere = listens_elsewhere(lines, ports_of(asked), own_loopback=in_container)
+    item = _fact(Source.LOG, "listens.elsewhere", True, "by its log it listens where no probe asks")
+    return [item] if elsewhere else []
 
 
 def _event_items(events: Sequence[RuntimeEvent]) -> list[_Item]:
@@ -395,11 +393,3 @@ def _times(first: datetime | None, last: datetime | None) -> list[str]:
     form = "%H:%M:%S" if first.date() == last.date() else "%m-%d %H:%M:%S"
     begin, end = f"{first:{form}}", f"{last:{form}}"
     return [begin] if begin == end else [f"{begin} to {end}:"]
-
-
-def values(evidence: Iterable[Evidence]) -> Mapping[str, tuple[Evidence, ...]]:
-    """Evidence by key, in order; a key may have several items."""
-    found: dict[str, tuple[Evidence, ...]] = {}
-    for item in evidence:
-        found[item.key] = (*found.get(item.key, ()), item)
-    return found

@@ -1,7 +1,9 @@
 """Listening: where a service listens by its own log, beside where its probes ask (FAULTS row 20)."""
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+
+from pitcrew.core.resource import Probe
 
 _LISTENS = re.compile(r"\b(?:listen(?:s|ing)?|serv(?:es|ing)|started|running|bound|binding|binds|available)\b", re.I)
 _ENDPOINT = re.compile(
@@ -13,6 +15,11 @@ _ENDPOINT = re.compile(
 _LOOPBACK = re.compile(r"127\.|localhost|\[::1\]", re.I)
 CHARS_MAX = 2048
 """Characters of one line that are searched."""
+
+
+def ports_of(asked: Sequence[tuple[str, Probe]]) -> frozenset[int]:
+    """The ports that probes from outside ask."""
+    return frozenset(ask.port for _, probe in asked if (ask := probe.http_get or probe.tcp_socket))
 
 
 def listens_elsewhere(lines: Iterable[str], ports: Collection[int], *, own_loopback: bool) -> bool:

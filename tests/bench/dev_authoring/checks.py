@@ -27,7 +27,7 @@ FAILS, DOWN = (f"ProbeFailing/{HTTP}",), ("NotRunning",)
 RESPECT = label(
     "StoppedBySomeone", "Unknown", harmful=("start", "restart"), why="a person stopped it, and that is respected"
 )
-LEAVE = label("CheckBroken", "Unknown", harmful=("restart",), why="the check cannot run; the service answers")
+LEAVE = label("CheckBroken", harmful=("restart",), why="the check cannot run; the service answers")
 MEND_CHECK = label("CheckBroken", harmful=("restart",), why="the check fails by its own fault; the service answers")
 CHECK: Sequence[Json] = (
     incident(

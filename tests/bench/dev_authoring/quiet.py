@@ -78,9 +78,7 @@ PAUSED: Sequence[Json] = (
     ),
 )
 
-RESPECT = label(
-    "StoppedBySomeone", "Unknown", harmful=("start", "restart"), why="a person stopped it, and that is respected"
-)
+RESPECT = label("StoppedBySomeone", harmful=("start", "restart"), why="a person stopped it, and that is respected")
 ASK_WHY = label("StoppedBySomeone", harmful=("start", "restart"), why="nobody knows who ended it, so ask")
 STOPPED: Sequence[Json] = (
     incident(

@@ -9,7 +9,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from pitcrew.core.dependency import Dependency
-from pitcrew.core.deviation import FLAP_CHANGES, Deviation, DeviationKind, Told, Track, Watch, respected
+from pitcrew.core.deviation import (
+    FLAP_CHANGES,
+    STOPPED_BY_PERSON,
+    Deviation,
+    DeviationKind,
+    Told,
+    Track,
+    Watch,
+    respected,
+)
 from pitcrew.core.diagnosis import Cause
 from pitcrew.core.errors import InvalidInput, Refused, Unavailable
 from pitcrew.core.history import Past
@@ -99,7 +108,7 @@ async def play(stage: Stage, case: Case) -> Came:
 
 def _told_by_status(seen: Observation) -> Cause:
     """The condition Ready says StoppedByPerson, or lists the check that is broken; there is nothing to diagnose."""
-    if respected(seen.sight, seen.at) == "StoppedByPerson":
+    if respected(seen.sight, seen.at) == STOPPED_BY_PERSON:
         return Cause.STOPPED_BY_SOMEONE
     broken = any(result.reason is ProbeReason.CHECK_BROKEN for result in seen.probes)
     return Cause.CHECK_BROKEN if broken else Cause.UNKNOWN

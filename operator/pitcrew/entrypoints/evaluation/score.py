@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from statistics import median
 
 from pitcrew.core.diagnosis import Cause
-from pitcrew.core.incident import Incident
 from pitcrew.core.prompt import tokens_of
 from pitcrew.core.step import AskPermit
 from pitcrew.entrypoints.evaluation.case import Case
@@ -100,7 +99,7 @@ class Sums:
 def chosen(came: Came, evidence_tokens: int, seconds: float) -> Chosen:
     """What came of a case beside its label."""
     case, incident = came.case, came.incident
-    cause, confidence, by_model = _led(incident) if incident else (came.told, 0, False)
+    cause, confidence, by_model = _led(came)
     proposed = incident.attempts[-1] if incident and incident.attempts else None
     action = proposed.plan.action.name if proposed else "none"
     alone = isinstance(came.step, AskPermit)
@@ -128,10 +127,12 @@ def chosen(came: Came, evidence_tokens: int, seconds: float) -> Chosen:
     )
 
 
-def _led(incident: Incident) -> tuple[Cause, int, bool]:
-    """The cause that was planned by, its confidence, and whether a model's word led."""
-    if not incident.diagnoses:
-        return Cause.UNKNOWN, 0, False
+def _led(came: Came) -> tuple[Cause, int, bool]:
+    """The cause that was planned by, its confidence, and whether a model's word led; where no incident is opened, the
+    cause that the status names as a fact."""
+    incident = came.incident
+    if incident is None or not incident.diagnoses:
+        return came.told, 0 if came.told is Cause.UNKNOWN else 100, False
     led = incident.attempts[-1].leading if incident.attempts else None
     first = led or incident.diagnoses[0]
     return first.cause, first.confidence, led is not None and led.by != incident.diagnoses[0].by
