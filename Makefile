@@ -12,6 +12,8 @@ MODEL ?=
 PYTEST_ARGS ?=
 # Most tests wait for a real engine or a real process most of the time; tests of one file stay together.
 TEST_WORKERS ?= 3
+# Small models play every so many-th of the labelled incidents.
+SAMPLE ?= 4
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -20,7 +22,7 @@ REQUIREMENTS := requirements.lock $(wildcard victim-app/requirements.txt)
 # What is Python of our own; a folder counts once something is in it.
 TYPED := operator/pitcrew $(wildcard victim-app/app.py) $(wildcard tools/*.py) $(patsubst %/,%,$(sort $(dir $(wildcard chaos/*.py tests/*.py))))
 
-.PHONY: help demo test test-crash check run victim images base-image llm-venv llm-local record-demo
+.PHONY: help demo test eval test-crash check run victim images base-image llm-venv llm-local record-demo
 .PHONY: chaos-list chaos-break chaos-fix clean
 
 help:
@@ -55,6 +57,9 @@ chaos-fix: $(READY) ## take back what chaos did (SERVICE=victim)
 ##@ Develop
 test: $(READY) ## run the tests; those that need a part this machine lacks say so (PYTEST_ARGS=...)
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile $(PYTEST_ARGS)
+
+eval: $(READY) $(LLM_READY) ## score the labelled incidents, by rules alone and beside small models (SAMPLE=4; hours with 1)
+	@$(BIN)/python -m tools.evaluate --sample "$(SAMPLE)" --write
 
 test-crash: $(READY) ## kill the operator at every write and effect, every one on Docker as well (about ten minutes)
 	@PITCREW_CRASH=every $(BIN)/python -m pytest tests/crash $(PYTEST_ARGS)

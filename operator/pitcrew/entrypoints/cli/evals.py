@@ -36,6 +36,9 @@ def run(
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write every case and all sums there.")
     ] = None,
+    sample: Annotated[
+        int, typer.Option("--sample", metavar="N", min=1, help="Every N-th case only, sorted by id; all by default.")
+    ] = 1,
 ) -> None:
     """Play every case up to the first step that would act or ask, and score what was chosen.
 
@@ -44,7 +47,7 @@ def run(
     from pitcrew.core.resource import DiagnosisMode
     from pitcrew.entrypoints.cli.evaluating import evaluate
 
-    evaluate(cases, [DiagnosisMode(one) for one in mode or list(ModelMode)], runbooks or (), json_file)
+    evaluate(cases, [DiagnosisMode(one) for one in mode or list(ModelMode)], runbooks or (), json_file, sample)
 
 
 @eval_app.command("import")

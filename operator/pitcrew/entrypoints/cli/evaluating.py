@@ -13,6 +13,7 @@ from pitcrew.core.resource import DiagnosisMode
 from pitcrew.core.untrusted import clean
 from pitcrew.entrypoints.cli.output import say, shown
 from pitcrew.entrypoints.evaluation.case import Case, read_cases, written
+from pitcrew.entrypoints.evaluation.remembered import Remembered
 from pitcrew.entrypoints.evaluation.running import Way, run
 from pitcrew.entrypoints.evaluation.score import Chosen
 from pitcrew.entrypoints.evaluation.table import RULES_ALONE, Run, by_fault, data, table
@@ -24,10 +25,17 @@ LINE_BYTES_MAX = 8 * 1024
 
 
 def evaluate(
-    paths: Sequence[Path], modes: Sequence[DiagnosisMode], runbooks: Sequence[Path], json_file: Path | None
+    paths: Sequence[Path],
+    modes: Sequence[DiagnosisMode],
+    runbooks: Sequence[Path],
+    json_file: Path | None,
+    sample: int = 1,
 ) -> None:
-    """Play and score cases by rules alone, and in each mode with the model that the environment configures."""
-    cases = read_cases(paths)
+    """Play and score cases by rules alone, and in each mode with the model that the environment configures.
+
+    `sample` takes every so many-th case, of all that are sorted by their ids.
+    """
+    cases = sorted(read_cases(paths), key=lambda case: case.id)[::sample]
     if not cases:
         raise InvalidInput("no case is there; name files or directories of .jsonl")
     with tempfile.TemporaryDirectory(prefix="pitcrew-eval-") as state:
@@ -41,9 +49,10 @@ def evaluate(
 
 async def _runs(cases: Sequence[Case], modes: Sequence[DiagnosisMode], settings: Settings) -> Sequence[Run]:
     runs = [await run(Way(name=RULES_ALONE, mode=DiagnosisMode.RULES), cases, settings)]
-    consultant = consultant_of(settings)
-    if consultant is None:
+    configured = consultant_of(settings)
+    if configured is None:
         return runs
+    consultant = Remembered(configured)
     try:
         for mode in modes:
             way = Way(name=f"{mode}, {consultant.model}", mode=mode, consultant=consultant)
