@@ -1,6 +1,7 @@
 """Playing labelled incidents: the loop sees what was recorded, deviates as was recorded, and acts on nothing."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from pitcrew.core.step import AskApproval, AskPermit, Escalate
 from pitcrew.entrypoints.evaluation.case import Case, read_cases
 from pitcrew.entrypoints.evaluation.played import Came, Stage, play
 from pitcrew.entrypoints.evaluation.running import Way, stage_for
+from pitcrew.entrypoints.evaluation.score import chosen, sums
 from pitcrew.settings import load
 from tests.evaluation.labelled import labelled, written
 
@@ -32,12 +34,27 @@ def recorded(case: Case) -> set[tuple[str, str]]:
     return {(str(one.kind), one.probe) for one in case.deviations}
 
 
-def test_every_incident_of_the_development_half_deviates_as_it_was_recorded(stage: Stage) -> None:
-    cases = read_cases([DEV])
-    came = [played(stage, case) for case in cases]
+@pytest.fixture(scope="module")
+def development(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Came]:
+    """What comes of the development half by rules alone."""
+    rules = stage_for(Way(name="rules", mode=DiagnosisMode.RULES), load({"state": tmp_path_factory.mktemp("state")}))
+    return [played(rules, case) for case in read_cases([DEV])]
+
+
+def test_the_rules_alone_name_most_causes_of_the_development_half_and_harm_nothing(
+    development: Sequence[Came],
+) -> None:
+    of = sums([chosen(came, 0, 0) for came in development])
+    assert of.cause_accuracy >= 0.95
+    assert of.action_accuracy >= 0.95
+    assert of.harmful == 0
+    assert of.alone >= of.cases / 5, "leaving everything to people is no answer"
+
+
+def test_every_incident_of_the_development_half_deviates_as_it_was_recorded(development: Sequence[Came]) -> None:
     different = {
         one.case.id: (recorded(one.case), found)
-        for one in came
+        for one in development
         if (found := {(str(deviation.kind), deviation.probe) for deviation in one.found}) != recorded(one.case)
     }
     assert different == {}

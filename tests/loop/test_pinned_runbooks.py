@@ -24,7 +24,7 @@ PIN = next(book.pin for book in built_in() if book.head.id == "flag-file")
 CORRECTED = BUILT_IN.replace("  - {action: removeFile, undo: at-end}\n", "").replace(
     "# A declared", "# Never a declared"
 )
-OWN = BUILT_IN.replace("id: flag-file", "id: our-flag").replace("not-when:", "  - {fact: deviation}\nnot-when:")
+OWN = BUILT_IN.replace("id: flag-file", "id: our-flag").replace("not-when:", "  - {fact: deviation}\nnot-when:", 1)
 
 
 def books(directory: Path, *texts: str) -> Path:
