@@ -48,13 +48,28 @@ def blamed(
         ("com.mysql...: Communications link failure", "not reached"),
         ("OSError: [Errno 113] No route to host", "not reached"),
         ("upstream connect error or disconnect/reset before headers", "not reached"),
+        (
+            "Connection to node -1 (kafka/10.0.2.8:9092) could not be established. Broker may not be available.",
+            "not reached",
+        ),
+        ("rpc error: code = Unavailable desc = connection error", "not reached"),
+        ("MongoServerSelectionError: Server selection timed out after 30000 ms", "not reached"),
+        ("Lost connection to MySQL server during query", "connection lost"),
+        ("server closed the connection unexpectedly", "connection lost"),
+        ("FATAL:  the database system is starting up", "connection lost"),
+        ("LOADING Redis is loading the dataset in memory", "connection lost"),
+        ("upstream orders answered 503 Service Unavailable", "answered with an error"),
+        ("got 502 Bad Gateway from inventory", "answered with an error"),
+        ("The circuit breaker 'payments' is open", "answered with an error"),
+        ("HTTPConnectionPool(host='stock', port=8081): Read timed out.", "connection timed out"),
         ("connection to 10.0.0.7 timed out", "connection timed out"),
+        ("HikariPool-1 - Connection is not available, request timed out (total=0, active=0)", "connection timed out"),
         ("dial tcp 10.0.0.7:5432: i/o timeout", "connection timed out"),
         ("upstream timed out (110: Operation timed out) while connecting", "connection timed out"),
     ],
 )
 def test_a_line_blames_what_the_service_calls(line: str, how: str) -> None:
-    assert blamed(lines(line)) == (how,) or how == "name not resolved"
+    assert blamed(lines(line)) == (how,)
     assert blamed(lines(line), kind=TargetKind.PROCESS) == (how,)
 
 
@@ -67,6 +82,10 @@ def test_a_line_blames_what_the_service_calls(line: str, how: str) -> None:
         "closing idle connection, timed out",
         "accepted connection from 10.0.0.3 timed out",
         "keep-alive connection timed out",
+        "Connection pool is exhausted: connection request timed out",
+        "HikariPool-1 - Connection is not available, request timed out after 30000ms (total=10, active=10)",
+        "GET /orders 503 12ms",
+        "circuit breaker 'payments' is closed",
         "access refused for user ann",
         "worker timeout, killed",
         "no such file or directory",
@@ -144,6 +163,16 @@ def test_a_full_disk_is_told_in_many_words(text: str) -> None:
     assert speaks_of_disk(text)
 
 
-@pytest.mark.parametrize("text", ["errno 2", "errno 280", "API quota exceeded", "disk usage 12%", "the queue is full"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "errno 2",
+        "errno 280",
+        "ENOSPC: System limit for number of file watchers reached",
+        "API quota exceeded",
+        "disk usage 12%",
+        "the queue is full",
+    ],
+)
 def test_other_words_speak_of_no_full_disk(text: str) -> None:
     assert not speaks_of_disk(text)

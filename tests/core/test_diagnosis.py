@@ -1,6 +1,7 @@
 """Signals and diagnosis: what was seen of each fault leads to its cause, and every cause cites what is there."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -19,11 +20,12 @@ from pitcrew.core.observation import (
     NetworkFact,
     ProbeReason,
     ProbeResult,
+    RuntimeFacts,
     RuntimeState,
     Sight,
     StoppedBy,
 )
-from pitcrew.core.resource import ServiceKey
+from pitcrew.core.resource import Probe, ServiceKey
 from pitcrew.core.runbook import Runbook, RunbookHead, retrieve
 from pitcrew.core.signal import FACTS, Signal, all_shown, fact, shown
 from tests.core.scene import BAD, FLAG, GOOD, UNKNOWN, answer, at, facts, seen
@@ -31,6 +33,12 @@ from tests.core.scene import BAD, FLAG, GOOD, UNKNOWN, answer, at, facts, seen
 NAME = "httpget-0"
 K, S, R = DeviationKind, RuntimeState, ProbeReason
 HERE = (FileFact(path=FLAG, present=True),)
+
+
+def ended(exit_code: int) -> RuntimeFacts:
+    """It ended by itself, right after its start."""
+    by = StoppedBy.ITSELF
+    return facts(S.EXITED, exit_code=exit_code, stopped_by=by, started_at=at(-61), finished_at=at(-60))
 
 
 def bad(reason: ProbeReason, probe: str = NAME) -> ProbeResult:
@@ -58,6 +66,46 @@ FAULTS: dict[str, tuple[Sight, tuple[ProbeResult, ...], DeviationKind | None, Ca
         (),
         K.NOT_RUNNING,
         Cause.BAD_CONFIG,
+    ),
+    "3 bad value, told by a slow starter": (
+        facts(
+            S.EXITED,
+            exit_code=1,
+            stopped_by=StoppedBy.ITSELF,
+            env_names=("VICTIM_BIND",),
+            started_at=at(-90),
+            finished_at=at(-59),
+        ),
+        (),
+        K.NOT_RUNNING,
+        Cause.BAD_CONFIG,
+    ),
+    "3 it ran long before it ended, so its value was good": (
+        facts(
+            S.EXITED,
+            exit_code=1,
+            stopped_by=StoppedBy.ITSELF,
+            env_names=("VICTIM_BIND",),
+            started_at=at(-900),
+            finished_at=at(-59),
+        ),
+        (),
+        K.NOT_RUNNING,
+        Cause.DIED,
+    ),
+    "4 a start that failed, without a word": (
+        facts(S.CREATED, exit_code=128, ever_started=False),
+        (),
+        K.NOT_RUNNING,
+        Cause.START_FAILED,
+    ),
+    "4 a shell finds no command": (ended(127), (), K.NOT_RUNNING, Cause.START_FAILED),
+    "4 a command that may not be run": (ended(126), (), K.NOT_RUNNING, Cause.START_FAILED),
+    "4 a shell finds no command, again and again": (
+        replace(ended(127), state=S.RESTARTING, deaths=6),
+        (),
+        K.RESTART_LOOP,
+        Cause.START_FAILED,
     ),
     "2 crash loop by a bad env": (
         facts(S.RESTARTING, deaths=6, exit_code=1, env_names=("PATH", "VICTIM_BIND")),
@@ -342,14 +390,117 @@ def test_a_fault_leads_to_its_cause(
     assert all(other.confidence <= first.confidence for other in others)
 
 
+SAID: dict[str, tuple[RuntimeFacts, tuple[ProbeResult, ...], DeviationKind, str, Cause]] = {
+    "3 a file of settings": (
+        ended(1),
+        (),
+        K.NOT_RUNNING,
+        "configuration file a.conf contains errors",
+        Cause.BAD_CONFIG,
+    ),
+    "3 a file of settings, again and again": (
+        facts(S.RESTARTING, deaths=6, exit_code=1),
+        (),
+        K.RESTART_LOOP,
+        "yaml: line 14: mapping values are not allowed",
+        Cause.BAD_CONFIG,
+    ),
+    "3 settings it complained of while it ran on": (
+        replace(ended(1), started_at=at(-7200)),
+        (),
+        K.NOT_RUNNING,
+        "configuration file a.conf contains errors",
+        Cause.DIED,
+    ),
+    "12 it ends at its start for another that it cannot reach": (
+        ended(1),
+        (),
+        K.NOT_RUNNING,
+        "dial tcp 10.0.0.7:5432: connect: connection refused",
+        Cause.DEPENDENCY_DOWN,
+    ),
+    "12 it ends again and again for another that it cannot reach": (
+        facts(S.RESTARTING, deaths=6, exit_code=1),
+        (),
+        K.RESTART_LOOP,
+        "java.net.UnknownHostException: db",
+        Cause.DEPENDENCY_DOWN,
+    ),
+    "12 it ended long after its start, whatever it could not reach": (
+        replace(ended(1), started_at=at(-7200)),
+        (),
+        K.NOT_RUNNING,
+        "dial tcp 10.0.0.7:5432: connect: connection refused",
+        Cause.DIED,
+    ),
+    "5 the port is taken": (ended(1), (), K.NOT_RUNNING, "bind: address already in use", Cause.START_FAILED),
+    "5 the port is taken, again and again": (
+        replace(ended(1), state=S.RESTARTING, deaths=6),
+        (),
+        K.RESTART_LOOP,
+        "listen EADDRINUSE: address already in use :::3000",
+        Cause.START_FAILED,
+    ),
+    "20 on its own loopback": (
+        facts(),
+        (bad(R.REFUSED),),
+        K.PROBE_FAILING,
+        "listening on 127.0.0.1:8080",
+        Cause.NOT_ANSWERING,
+    ),
+    "21 the tool of a check lacks": (
+        facts(),
+        (answer(BAD, reason=R.ENGINE_UNHEALTHY, detail="/bin/sh: 1: curl: not found"),),
+        K.PROBE_FAILING,
+        "",
+        Cause.CHECK_BROKEN,
+    ),
+    "28 a check from inside is late, and outside all is well": (
+        facts(),
+        (answer(GOOD, probe="web"), bad(R.TIMEOUT)),
+        K.PROBE_FAILING,
+        "",
+        Cause.CHECK_BROKEN,
+    ),
+}
+"""Faults that a log or a check tells of; `httpget-0` is a check from inside in the last two."""
+
+
+def evidence_said(sight: Sight, probes: Sequence[ProbeResult], kind: DeviationKind, said: str) -> tuple[Evidence, ...]:
+    found = (Deviation(kind=kind, probe=NAME if kind is K.PROBE_FAILING else ""),)
+    inside = any(one.probe == "web" for one in probes)
+    own = {"exec": {"command": ["check"]}} if inside else {"httpGet": {"port": 8080}}
+    asked = ((NAME, Probe.model_validate(own)), ("web", Probe.model_validate({"httpGet": {"port": 8080}})))
+    lines = [LogLine(at=None, stream="stderr", text=said)] if said else []
+    return gather(seen(*probes, sight=sight), found, lines, (), asked=asked)
+
+
+@pytest.mark.parametrize(("sight", "probes", "kind", "said", "cause"), SAID.values(), ids=SAID.keys())
+def test_what_a_log_or_a_check_tells_leads_to_the_cause(
+    sight: Sight, probes: tuple[ProbeResult, ...], kind: DeviationKind, said: str, cause: Cause
+) -> None:
+    assert diagnose(evidence_said(sight, probes, kind, said))[0].cause is cause
+
+
+LEFT_ALONE = {name: row for name, row in SAID.items() if row[-1] is not Cause.DIED}
+
+
+@pytest.mark.parametrize(("sight", "probes", "kind", "said", "cause"), LEFT_ALONE.values(), ids=LEFT_ALONE.keys())
+def test_what_a_log_or_a_check_tells_withholds_every_remedy(
+    sight: Sight, probes: tuple[ProbeResult, ...], kind: DeviationKind, said: str, cause: Cause
+) -> None:
+    evidence = evidence_said(sight, probes, kind, said)
+    matches = retrieve(built_in(), diagnose(evidence)[0], evidence)
+    assert matches
+    assert [match.runbook.head.remedies for match in matches] == [()] * len(matches)
+
+
 def test_every_rule_and_every_cause_is_reached_by_some_fault() -> None:
-    alone = [evidence_for(sight, probes, kind) for sight, probes, kind, _ in FAULTS.values()]
-    beside = [evidence for evidence, _, _ in BESIDE.values()]
+    gathered = [evidence_for(sight, probes, kind) for sight, probes, kind, _ in FAULTS.values()]
+    gathered += [evidence_said(*row[:4]) for row in SAID.values()]
+    gathered += [evidence for evidence, _, _ in BESIDE.values()]
     seen_rules = {
-        place
-        for evidence in (*alone, *beside)
-        for place, rule in enumerate(RULES)
-        if all_shown(rule.signals, evidence).holds
+        place for items in gathered for place, rule in enumerate(RULES) if all_shown(rule.signals, items).holds
     }
     assert seen_rules == set(range(len(RULES)))
     assert {cause for *_, cause in FAULTS.values()} | {cause for _, cause, _ in BESIDE.values()} == set(Cause)

@@ -30,7 +30,7 @@ from pitcrew.core.observation import (
     RuntimeState,
     StoppedBy,
 )
-from pitcrew.core.resource import ServiceKey
+from pitcrew.core.resource import Probe, ServiceKey
 from pitcrew.core.runbook import Runbook, RunbookHead
 from pitcrew.core.signal import FACTS, Signal, fact
 from pitcrew.core.suspicion import suspicion
@@ -241,6 +241,7 @@ def _sights() -> list[RuntimeFacts | Absent | Blind]:
     return [*plain, *(replace(one, **every) for one in plain), Absent(detail="x"), Blind(reason="away", detail="x")]  # type: ignore[arg-type]
 
 
+HTTP = Probe.model_validate({"httpGet": {"port": 80}})
 SWUNG = Track(failures=3, failed_since=BEGIN, changed_at=(BEGIN, BEGIN, BEGIN))
 PAST = [Past(incident="a-1", opened_at=BEGIN, cause=cause, effects=1, recovered=True, outcome="") for cause in Cause]
 
@@ -255,10 +256,15 @@ def test_whatever_is_gathered_is_among_the_values_that_lint_knows() -> None:
         )
         for reason in reasons
     ]
+    probes.append(ProbeResult(probe="http", at=BEGIN, outcome=Outcome.SUCCESS, reason=ProbeReason.OK))
     found = [Deviation(kind=kind, probe="p") for kind in DeviationKind]
     events = [RuntimeEvent(at=BEGIN, kind=kind) for kind in EventKind]
-    said = ("ERROR DB_URL is wrong", "ERROR no space left on device", "ERROR connect to db:5432: connection refused")
+    said = (
+        *("ERROR DB_URL is wrong", "invalid configuration", "address already in use", "listening on :99"),
+        *("ERROR no space left on device", "ERROR connect to db:5432: connection refused"),
+    )
     logs = [LogLine(at=None, stream="stdout", text=text) for text in said]
+    asked = (("p", Probe.model_validate({"exec": {"command": ["check"]}})), ("http", HTTP))
     carried = set()
     other = facts(image="other", env_names=("OTHER",), networks=("other",), target_id="other")
     healthy = Observation(service=facts().name, at=BEGIN, sight=other)  # type: ignore[arg-type]
@@ -273,6 +279,7 @@ def test_whatever_is_gathered_is_among_the_values_that_lint_knows() -> None:
             events,
             ("logs: away",),
             ("1 sleep",),
+            asked=asked,
             history=probe_history(watch, BEGIN),
             changes=changes(seen, healthy),
             former=former(PAST),

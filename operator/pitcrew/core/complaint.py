@@ -29,6 +29,8 @@ _DISK = (
     re.compile(r"\b(?:no|out of)\b.{0,8}\bfree inodes?\b|\b(?:no|out of) inodes?\b", re.I),
     re.compile(r"\bflood[- ]stage (?:disk )?watermark\b", re.I),
 )
+_WATCHES = re.compile(r"\binotify\b|\bfile watch(?:er|es)\b|\bfile watchers\b|\bwatch(?:es)? limit\b", re.I)
+"""Linux says ENOSPC as well where a limit of watched files is reached (inotify_add_watch(2)); no disk is full then."""
 _REFUSED = re.compile(r"\bconnection refused\b|\bconn(?:ect)? refused\b|\bECONNREFUSED\b|\bactively refused\b", re.I)
 _UNRESOLVED = re.compile(
     r"\bname or service not known\b|\bno such host\b|\bUnknownHostException\b|\bENOTFOUND\b|\bEAI_AGAIN\b|"
@@ -39,20 +41,43 @@ _UNRESOLVED = re.compile(
 _UNREACHED = re.compile(
     r"\bno route to host\b|\bnetwork is unreachable\b|\bEHOSTUNREACH\b|\bENETUNREACH\b|\bcommunications link failure\b|"
     r"\b(?:could not|cannot|can't|can ?not|unable to|failed to) connect\b|\bServerSelectionTimeout|"
-    r"\bno (?:live|healthy) upstreams?\b|\bupstream connect error\b",
+    r"\bno (?:live|healthy) upstreams?\b|\bupstream connect error\b|\bServerSelectionError\b|\bNewConnectionError\b|"
+    r"\bserver selection timed out\b|\bcould not be established\b|\bno listener\b|\bbroker transport failure\b|"
+    r"\bcode = Unavailable\b|\berror while dialing\b",
+    re.I,
+)
+_LOST = re.compile(
+    r"\blost connection to\b|\bserver has gone away\b|\bserver closed the connection\b|"
+    r"\bconnection to the server was lost\b|\bterminating connection due to administrator\b|"
+    r"\bdatabase system is (?:starting up|shutting down|in recovery)\b|\bLOADING .{0,24}dataset in memory\b",
+    re.I,
+)
+"""How servers of data and their drivers say that the server went away, or is not there yet."""
+_ANSWERED_BADLY = re.compile(
+    r"\b(?:upstream|backend|downstream|dependency|provider)\b.{0,80}\b50[234]\b|"
+    r"\b50[234] (?:service unavailable|bad gateway|gateway time-?out)\b.{0,24}\b(?:from|by|for) \S|"
+    r"\bcircuit ?breaker\b.{0,60}\b(?:is|are|now) open\b|\bBrokenCircuitException\b|\bCallNotPermittedException\b",
     re.I,
 )
 _TIMED_OUT = re.compile(
-    r"\bETIMEDOUT\b|\bconnect(?:ion|ing)?\b.{0,80}\btimed? ?out\b|\bdial\b.{0,80}\btimeout\b|\bupstream timed out\b",
+    r"\bETIMEDOUT\b|\bconnect(?:ion|ing)?\b.{0,80}\btimed? ?out\b|\bdial\b.{0,80}\btimeout\b|"
+    r"\bupstream timed out\b|\bread timed out\b|\bReadTimeout\b|\btimeout connecting to\b",
     re.I,
 )
 _OF_CALLERS = re.compile(r"\bclients?\b|\bidle\b|\bkeep-?alive\b|\bpeer\b|\baccept(?:ed|ing)?\b", re.I)
 """Words of a line about whoever calls the service; their connections time out all day, and that blames nobody."""
-_ITSELF = re.compile(r"\blocalhost\b|\b127(?:\.\d{1,3}){3}\b|(?<![0-9a-f:])::1(?![0-9a-f:])|\b0\.0\.0\.0\b", re.I)
+_POOL = re.compile(r"pool\b.{0,120}\b(?:exhausted|active=[1-9]|limit of size \d)", re.I)
+"""A pool whose connections are all in use has reached the other end; one that has none may not."""
+_ITSELF = re.compile(
+    r"\blocalhost\b|\b127\.(?!0\.0\.11\b)\d{1,3}(?:\.\d{1,3}){2}\b|(?<![0-9a-f:])::1(?![0-9a-f:])|\b0\.0\.0\.0\b", re.I
+)
+"""Addresses of the service itself; 127.0.0.11 is that of the name server that Docker gives each container."""
 _FAILURES = {
     "connection refused": _REFUSED,
     "name not resolved": _UNRESOLVED,
     "not reached": _UNREACHED,
+    "connection lost": _LOST,
+    "answered with an error": _ANSWERED_BADLY,
 }
 
 
@@ -63,7 +88,7 @@ def blames_disk(logs: Sequence[LogLine], facts: RuntimeFacts, began_at: datetime
 
 def speaks_of_disk(text: str) -> bool:
     """Whether a text says that a disk is full."""
-    return any(pattern.search(text) for pattern in _DISK)
+    return any(pattern.search(text) for pattern in _DISK) and not _WATCHES.search(text)
 
 
 def blamed_dependencies(
@@ -109,7 +134,8 @@ def _how_it_failed(line: str) -> str:
     for how, pattern in _FAILURES.items():
         if pattern.search(line):
             return how
-    return "connection timed out" if _TIMED_OUT.search(line) and not _OF_CALLERS.search(line) else ""
+    timed_out = _TIMED_OUT.search(line) and not _OF_CALLERS.search(line) and not _POOL.search(line)
+    return "connection timed out" if timed_out else ""
 
 
 def _names(line: str, key: ServiceKey) -> bool:

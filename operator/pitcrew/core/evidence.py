@@ -4,17 +4,18 @@ Facts come from the runtime and the probes, templates from the log, events from 
 cleaned here, once; what leaves this module can be shown anywhere after the escaping of that place.
 """
 
-import re
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from pitcrew.core import complaint
+from pitcrew.core import complaint, lastwords
+from pitcrew.core.crosscheck import cannot_run, contradicted
 from pitcrew.core.dependency import Dependency
 from pitcrew.core.deviation import Deviation, DeviationKind
-from pitcrew.core.logs import alarming, records
+from pitcrew.core.listening import listens_elsewhere, ports_of
+from pitcrew.core.logs import records
 from pitcrew.core.observation import (
     Absent,
     Blind,
@@ -22,11 +23,11 @@ from pitcrew.core.observation import (
     LogLine,
     Observation,
     Outcome,
-    ProbeReason,
     RuntimeEvent,
     RuntimeFacts,
 )
 from pitcrew.core.ranking import ranked
+from pitcrew.core.resource import Probe, TargetKind
 from pitcrew.core.template import Template, templates
 from pitcrew.core.untrusted import bound, clean
 
@@ -46,12 +47,11 @@ LOG_BYTES_MAX = 4 << 20
 LOG_LINES_MAX = 10_000
 """Lines looked at, the last ones, since they tell of the failure; whoever reads a log caps it first."""
 
-LINE_CHARS_MAX = 4096
-"""Characters of one line that are searched for names."""
-BLAMED_MAX = 5
-"""Environment variables named at most; more are no longer a lead."""
 YOUNG_S = 10
 """Seconds of life below which a target died young: it did not get as far as its work."""
+STARTING_S = 120
+"""Seconds of life below which it may have been starting still: large frameworks take a minute, and read their
+configuration all along."""
 
 KILLED_EXIT_CODE = 137
 """128 and SIGKILL. The runtime's word about memory is of the run that ended last, and outlives a restart (FAULTS row
@@ -103,6 +103,7 @@ def gather(
     missing: Sequence[str] = (),
     processes: Sequence[str] = (),
     *,
+    asked: Sequence[tuple[str, Probe]] = (),
     changes: Sequence[Fact] = (),
     history: Sequence[Fact] = (),
     former: Sequence[Fact] = (),
@@ -110,7 +111,8 @@ def gather(
     dependencies: Sequence[Dependency] = (),
     began_at: datetime | None = None,
 ) -> tuple[Evidence, ...]:
-    """All evidence of one instant, numbered E1, E2, ...; `missing` names what could not be gathered.
+    """All evidence of one instant, numbered E1, E2, ...; `missing` names what could not be gathered, `asked` are the
+    declared probes by their names.
 
     `dependencies` are all that are declared, as they are now; the deviation began at `began_at`, or only now. In the
     order in which a person would read it: facts of now, what changed, the log by rank, and what went before.
@@ -118,11 +120,13 @@ def gather(
     items = [
         *_runtime_items(seen),
         *_probe_items(seen, found),
+        *_check_items(seen, found, asked),
         *_told(changes),
         *_told(suspicion),
         *_dependency_items(dependencies),
         *_complaint_items(seen, logs, dependencies, began_at or seen.at),
-        *_blamed_items(seen, logs),
+        *_last_words_items(seen, logs),
+        *_listening_items(seen, logs, asked),
         *(_fact(Source.RUNTIME, "missing", part, f"could not be gathered: {part}") for part in missing),
         *_log_items(logs, _started_at(seen)),
         *_told(history),
@@ -223,8 +227,10 @@ def _state_items(facts: RuntimeFacts) -> list[_Item]:
         ]
         if facts.exit_code is not None:
             pairs.append(("exit.code", facts.exit_code, f"exit code {facts.exit_code}"))
-    if _died_young(facts):
+    if _died_within(facts, YOUNG_S):
         pairs.append(("died.young", True, f"its last run ended within {YOUNG_S} s of its start"))
+    if _died_within(facts, STARTING_S):
+        pairs.append(("died.starting", True, f"its last run ended within {STARTING_S} s of its start"))
     if facts.oom_killed and facts.running:
         pairs.append(("oom.killed", True, "the kernel killed its main process for memory in the run before this one"))
     elif facts.oom_killed and facts.exit_code == KILLED_EXIT_CODE:
@@ -248,10 +254,10 @@ def _state_items(facts: RuntimeFacts) -> list[_Item]:
     return [_fact(Source.RUNTIME, *pair) for pair in pairs]
 
 
-def _died_young(facts: RuntimeFacts) -> bool:
+def _died_within(facts: RuntimeFacts, seconds: int) -> bool:
     if facts.running or not facts.started_at or not facts.finished_at or facts.exit_code == 0:
         return False
-    return timedelta() <= facts.finished_at - facts.started_at < timedelta(seconds=YOUNG_S)
+    return timedelta() <= facts.finished_at - facts.started_at < timedelta(seconds=seconds)
 
 
 _BY_PROBES = (
@@ -276,11 +282,20 @@ def _probe_items(seen: Observation, found: Sequence[Deviation]) -> list[_Item]:
         if result.outcome is Outcome.FAILURE and result.probe in failing:
             key = "probe.failing"
         items.append(_fact(Source.PROBE, key, str(result.reason), text))
-        if result.reason is ProbeReason.CHECK_BROKEN:
+        if cannot_run(result):
             items.append(
                 _fact(Source.PROBE, "check.broken", result.probe, f"the check {result.probe} itself cannot run")
             )
     return items
+
+
+def _check_items(seen: Observation, found: Sequence[Deviation], asked: Sequence[tuple[str, Probe]]) -> list[_Item]:
+    """Checks from inside that what is seen from outside contradicts."""
+    failing = {d.probe for d in found if d.kind is DeviationKind.PROBE_FAILING}
+    return [
+        _fact(Source.PROBE, "check.contradicted", name, f"the check {name} gets no answer, and those outside get one")
+        for name in contradicted(seen.probes, failing, asked)
+    ]
 
 
 def _dependency_items(dependencies: Sequence[Dependency]) -> list[_Item]:
@@ -309,17 +324,29 @@ def _complaint_items(
     return items
 
 
-def _blamed_items(seen: Observation, logs: Sequence[LogLine]) -> list[_Item]:
-    """Environment variables of the target that a complaint in its log names. Names only; a value may be a secret."""
+def _last_words_items(seen: Observation, logs: Sequence[LogLine]) -> list[_Item]:
+    """What the last run complained of. Names of variables only; a value may be a secret."""
     if not isinstance(seen.sight, RuntimeFacts):
         return []
-    last = [line.text[:LINE_CHARS_MAX] for line in logs[-LOG_LINES_MAX:] if alarming(line.text[:LINE_CHARS_MAX])]
-    words = {word for line in last for word in _ENV_WORD.findall(line)}
-    blamed = [name for name in seen.sight.env_names if name in words]
-    return [
+    lines = lastwords.of_last_run(logs, seen.sight)
+    items = [
         _fact(Source.LOG, "env.blamed", name, f"the log complains and names the environment variable {name}")
-        for name in blamed[:BLAMED_MAX]
+        for name in lastwords.blamed_variables(lines, seen.sight.env_names)
     ]
+    if lastwords.blames_configuration(lines):
+        items.append(_fact(Source.LOG, "config.blamed", True, "the log says that its configuration is wrong"))
+    if lastwords.blames_taken_port(lines):
+        items.append(_fact(Source.LOG, "port.taken", True, "the log says that somebody else has its port"))
+    return items
+
+
+def _listening_items(seen: Observation, logs: Sequence[LogLine], asked: Sequence[tuple[str, Probe]]) -> list[_Item]:
+    if not isinstance(seen.sight, RuntimeFacts) or not seen.sight.running:
+        return []
+    lines, in_container = lastwords.of_last_run(logs, seen.sight), seen.sight.kind is TargetKind.DOCKER
+    elsewhere = listens_elsewhere(lines, ports_of(asked), own_loopback=in_container)
+    item = _fact(Source.LOG, "listens.elsewhere", True, "by its log it listens where no probe asks")
+    return [item] if elsewhere else []
 
 
 def _event_items(events: Sequence[RuntimeEvent], most: int = EVENTS_MAX) -> list[_Item]:
@@ -334,9 +361,6 @@ def _event_items(events: Sequence[RuntimeEvent], most: int = EVENTS_MAX) -> list
 def _event_item(kind: str, detail: str, found: Sequence[RuntimeEvent]) -> _Item:
     when = _times(found[0].at, found[-1].at)
     return (Source.EVENT, "event", kind, _line(" ".join([*when, kind, detail])), len(found))
-
-
-_ENV_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,127}")
 
 
 def _log_items(logs: Sequence[LogLine], started_at: datetime | None) -> list[_Item]:

@@ -71,6 +71,8 @@ class Desk:
     watch: Watch = field(default_factory=Watch)
     incident: Incident | None = None
     ended: list[Incident] = field(default_factory=list)
+    before: tuple[Past, ...] = ()
+    """Earlier incidents of which no journal is here, as somebody told them."""
     notices: list[Notice] = field(default_factory=list)
     shown: tuple[Condition, ...] = ()
     guardrails: Guardrails = NO_GUARDRAILS
@@ -110,7 +112,7 @@ class Desk:
     @property
     def past(self) -> tuple[Past, ...]:
         """Earlier incidents of this service."""
-        return tuple(
+        ended = (
             Past(
                 incident=one.id,
                 opened_at=one.opened_at,
@@ -121,6 +123,7 @@ class Desk:
             )
             for one in self.ended
         )
+        return (*self.before, *ended)
 
     def now(self) -> datetime:
         """Trusted time."""

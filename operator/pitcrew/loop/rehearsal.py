@@ -14,6 +14,7 @@ from pitcrew.core.dependency import Dependency, unknown
 from pitcrew.core.deviation import Deviation, Watch, deviating_since, observe, severity
 from pitcrew.core.errors import Refused
 from pitcrew.core.event import Opened, Reconsidered
+from pitcrew.core.history import Past
 from pitcrew.core.incident import TRANSITIONS, Incident
 from pitcrew.core.observation import LogLine, Observation, RuntimeEvent, RuntimeFacts, Sight
 from pitcrew.core.order import Standing
@@ -100,8 +101,9 @@ async def rehearse(eyes: Eyes, service: HealthyService) -> Rehearsal:
     return await rehearse_from(eyes, service, watch)
 
 
-async def rehearse_from(eyes: Eyes, service: HealthyService, watch: Watch) -> Rehearsal:
-    """Think through what the watch remembers, with runtimes that change nothing.
+async def rehearse_from(eyes: Eyes, service: HealthyService, watch: Watch, before: tuple[Past, ...] = ()) -> Rehearsal:
+    """Think through what the watch remembers, with runtimes that change nothing; `before` are earlier incidents of
+    which no record is there.
 
     An open incident that waits is looked at anew; one that is being acted on is left as it is.
 
@@ -122,6 +124,7 @@ async def rehearse_from(eyes: Eyes, service: HealthyService, watch: Watch) -> Re
         guardrails=eyes.guardrails.binding(service),
         ended=memory.ended.get(service.key, [])[-PAST_MAX:],
         watch=watch,
+        before=before,
         told_of=eyes.told_of,
     )
     step = await _think(desk, memory.next_id(service.metadata.name))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pitcrew.adapters.diagnoser.configured import configured
 from pitcrew.core.errors import InvalidInput
+from pitcrew.core.record import Json
 from pitcrew.core.resource import DiagnosisMode
 from pitcrew.core.untrusted import clean
 from pitcrew.entrypoints.cli.output import say, shown
@@ -20,7 +21,7 @@ from pitcrew.settings import Settings
 from pitcrew.settings import load as load_settings
 
 LINE_BYTES_MAX = 8 * 1024
-"""Bytes of one line of a log that is taken in."""
+"""Bytes of one text that is taken in."""
 
 
 def evaluate(
@@ -80,9 +81,26 @@ def take_in(paths: Sequence[Path], into: Path) -> None:
     say(f"{len(found)} cases added to {shown(into)}")
 
 
+RECORDED = ("sight", "probes", "logs", "events", "processes", "stats", "makeup", "missing")
+"""Parts of a case whose texts were written by whatever ran there."""
+
+
 def redacted(case: Case) -> Case:
-    """A case whose texts went through the same redaction as live evidence."""
-    lines = tuple(line.model_copy(update={"text": clean(line.text, LINE_BYTES_MAX)}) for line in case.logs)
-    probes = tuple(one.model_copy(update={"detail": clean(one.detail, LINE_BYTES_MAX)}) for one in case.probes)
-    events = tuple(one.model_copy(update={"detail": clean(one.detail, LINE_BYTES_MAX)}) for one in case.events)
-    return case.model_copy(update={"logs": lines, "probes": probes, "events": events})
+    """A case whose recorded texts went through the same redaction as live evidence, without values of environments."""
+    data = case.model_dump(mode="json", by_alias=True)
+    process = data["service"]["spec"]["target"]["process"]
+    if process is not None:
+        process["env"] = dict.fromkeys(process["env"], "")
+    return Case.model_validate({**data, **{part: _cleaned(data[part]) for part in RECORDED}})
+
+
+def _cleaned(part: Json) -> Json:
+    match part:
+        case str():
+            return clean(part, LINE_BYTES_MAX)
+        case list():
+            return [_cleaned(one) for one in part]
+        case dict():
+            return {name: _cleaned(one) for name, one in part.items()}
+        case _:
+            return part

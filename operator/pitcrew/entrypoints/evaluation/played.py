@@ -6,16 +6,28 @@ into the memory of the watch, and must come out of it as the deviations that wer
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pitcrew.core.dependency import Dependency
-from pitcrew.core.deviation import FLAP_CHANGES, Deviation, DeviationKind, Told, Track, Watch
+from pitcrew.core.deviation import (
+    FLAP_CHANGES,
+    STOPPED_BY_PERSON,
+    Deviation,
+    DeviationKind,
+    Told,
+    Track,
+    Watch,
+    respected,
+)
+from pitcrew.core.diagnosis import Cause
 from pitcrew.core.errors import InvalidInput, Refused, Unavailable
+from pitcrew.core.history import Past
 from pitcrew.core.incident import Incident
 from pitcrew.core.observation import (
     Absent,
     Blind,
     EngineHealth,
+    EventKind,
     FileFact,
     LogLine,
     NetworkFact,
@@ -25,6 +37,7 @@ from pitcrew.core.observation import (
     ProbeResult,
     RuntimeEvent,
     RuntimeFacts,
+    RuntimeState,
     Sight,
 )
 from pitcrew.core.order import Standing
@@ -40,16 +53,24 @@ from pitcrew.settings import Settings
 TARGET_ID = "0" * 64
 INSTANCE = "recorded"
 FAILING_FOR_S = 60
+SAME_DEATH = timedelta(seconds=2)
+"""How far apart a runtime's word, a death and a kill for memory may lie that are one end."""
+OOMS_WINDOW = timedelta(minutes=10)
+"""What a runtime remembers of kills for memory."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Came:
-    """What came of one case: the incident as far as it went, the step that was not taken, and the deviations found."""
+    """What came of one case: the incident as far as it went, the step that was not taken, and the deviations found.
+
+    `told` is the cause that the status names where no incident is opened: a stop that is respected, a broken check.
+    """
 
     case: Case
     incident: Incident | None
     step: Step | None
     found: tuple[Deviation, ...]
+    told: Cause = Cause.UNKNOWN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +101,17 @@ async def play(stage: Stage, case: Case) -> Came:
         search=stage.search,
         told_of=lambda service: dependencies_of(case),
     )
-    came: Rehearsal = await rehearse_from(eyes, case.service, watch_of(case))
-    return Came(case=case, incident=came.incident, step=came.step, found=came.found)
+    came: Rehearsal = await rehearse_from(eyes, case.service, watch_of(case), past_of(case))
+    told = Cause.UNKNOWN if came.incident or came.seen is None else _told_by_status(came.seen)
+    return Came(case=case, incident=came.incident, step=came.step, found=came.found, told=told)
+
+
+def _told_by_status(seen: Observation) -> Cause:
+    """The condition Ready says StoppedByPerson, or lists the check that is broken; there is nothing to diagnose."""
+    if respected(seen.sight, seen.at) == STOPPED_BY_PERSON:
+        return Cause.STOPPED_BY_SOMEONE
+    broken = any(result.reason is ProbeReason.CHECK_BROKEN for result in seen.probes)
+    return Cause.CHECK_BROKEN if broken else Cause.UNKNOWN
 
 
 class PlayedClock:
@@ -195,11 +225,12 @@ def _facts(case: Case, facts: RecordedFacts) -> RuntimeFacts:
         finished_at=facts.finished_at,
         exit_code=facts.exit_code,
         error=facts.error,
-        oom_killed=facts.oom_killed,
+        oom_killed=_ended_for_memory(case, facts),
         stopped_by=facts.stopped_by,
         ever_started=facts.ever_started,
         restarts_by_itself=facts.restarts_by_itself,
         deaths=facts.deaths,
+        ooms=_ooms(case, facts),
         suspended=facts.suspended,
         engine_health=_own_health(facts),
         image=facts.image,
@@ -210,6 +241,25 @@ def _facts(case: Case, facts: RecordedFacts) -> RuntimeFacts:
             NetworkFact(name=network.name, attached=network.attached, named=network.named) for network in facts.desired
         ),
     )
+
+
+def _ended_for_memory(case: Case, facts: RecordedFacts) -> bool:
+    """As a runtime tells it: by the events beside the death where it remembers them, else by its own word."""
+    ooms, at = _ooms_at(case), facts.finished_at
+    ends = [one.at for one in case.events if at and one.kind is EventKind.DIED and abs(one.at - at) <= SAME_DEATH]
+    if not ends or not ooms:
+        return facts.oom_killed
+    return any(abs(oom - end) <= SAME_DEATH for oom in ooms for end in ends)
+
+
+def _ooms(case: Case, facts: RecordedFacts) -> int:
+    """How often the kernel ended a process of the present run in ten minutes, while its main process ran on."""
+    since = max(case.at - OOMS_WINDOW, facts.started_at or case.at)
+    return sum(since <= at for at in _ooms_at(case)) if facts.state is RuntimeState.RUNNING else 0
+
+
+def _ooms_at(case: Case) -> list[datetime]:
+    return [one.at for one in case.events if one.kind is EventKind.OUT_OF_MEMORY]
 
 
 def _own_health(facts: RecordedFacts) -> EngineHealth | None:
@@ -262,6 +312,21 @@ def _exec_answer(result: ProbeResult) -> ExecAnswer:
             return ExecAnswer(exit_code=127, output=result.detail)
         case _:
             raise Unavailable(result.detail or str(result.reason))
+
+
+def past_of(case: Case) -> tuple[Past, ...]:
+    """The earlier incidents of the service."""
+    return tuple(
+        Past(
+            incident=one.incident,
+            opened_at=case.at - timedelta(minutes=one.minutes_ago),
+            cause=one.cause,
+            effects=one.effects,
+            recovered=one.recovered,
+            outcome="",
+        )
+        for one in case.former
+    )
 
 
 # The memory of the watch

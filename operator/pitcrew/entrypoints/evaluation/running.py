@@ -36,14 +36,7 @@ class Way:
 
 async def run(way: Way, cases: Sequence[Case], settings: Settings, follow: Follow | None = None) -> Run:
     """Play every case, one after the other."""
-    runbooks = RunbookFiles.load(settings.runbooks)
-    stage = Stage(
-        settings=settings,
-        runbooks=runbooks,
-        search=Fts5Search.over(runbooks.runbooks()),
-        official=_official_at,
-        consultant=way.consultant,
-    )
+    stage = stage_for(way, settings)
     found = []
     for number, case in enumerate(cases, start=1):
         began = time.monotonic()
@@ -53,6 +46,18 @@ async def run(way: Way, cases: Sequence[Case], settings: Settings, follow: Follo
         if follow is not None:
             follow(number, one)
     return Run(name=way.name, chosen=tuple(found))
+
+
+def stage_for(way: Way, settings: Settings) -> Stage:
+    """What all cases of a run share."""
+    runbooks = RunbookFiles.load(settings.runbooks)
+    return Stage(
+        settings=settings,
+        runbooks=runbooks,
+        search=Fts5Search.over(runbooks.runbooks()),
+        official=_official_at,
+        consultant=way.consultant,
+    )
 
 
 def evidence_tokens(came: Came) -> int:

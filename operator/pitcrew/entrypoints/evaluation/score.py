@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from pitcrew.core.deviation import STOPPED_BY_PERSON, respected
 from pitcrew.core.diagnosis import Cause
 from pitcrew.core.prompt import tokens_of
 from pitcrew.core.step import AskPermit
 from pitcrew.entrypoints.evaluation.case import Case
-from pitcrew.entrypoints.evaluation.played import Came, sight_of
+from pitcrew.entrypoints.evaluation.played import Came
 
 CONFIDENCE = 0.95
 BINS = 10
@@ -49,7 +48,11 @@ class Chosen:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sums:
-    """All cases of one run together; shares are of 1."""
+    """All cases of one run together; shares are of 1.
+
+    Brier score and calibration error are over the cases with a diagnosis that names a cause: Unknown claims nothing,
+    and has no confidence that could be right or wrong.
+    """
 
     cases: int
     cause_right: int
@@ -125,12 +128,11 @@ def chosen(came: Came, evidence_tokens: int, seconds: float) -> Chosen:
 
 
 def _led(came: Came) -> tuple[Cause, int, bool]:
-    """The cause that was planned by, its confidence, and whether a model's word led; a stop that is respected opens no
-    incident, and the status says so."""
+    """The cause that was planned by, its confidence, and whether a model's word led; where no incident is opened, the
+    cause that the status names as a fact."""
     incident = came.incident
     if incident is None or not incident.diagnoses:
-        stopped = respected(sight_of(came.case), came.case.at) == STOPPED_BY_PERSON
-        return (Cause.STOPPED_BY_SOMEONE, 100, False) if stopped else (Cause.UNKNOWN, 0, False)
+        return came.told, 0 if came.told is Cause.UNKNOWN else 100, False
     led = incident.attempts[-1].leading if incident.attempts else None
     first = led or incident.diagnoses[0]
     return first.cause, first.confidence, led is not None and led.by != incident.diagnoses[0].by
@@ -140,6 +142,7 @@ def sums(all_: Sequence[Chosen]) -> Sums:
     """The sums of one run. Raises ValueError without a case."""
     if not all_:
         raise ValueError("there is no case")
+    named = [one for one in all_ if one.confidence]
     logged = [one.evidence_tokens / one.log_tokens for one in all_ if one.log_tokens]
     return Sums(
         cases=len(all_),
@@ -156,8 +159,8 @@ def sums(all_: Sequence[Chosen]) -> Sums:
         agreed=_count(all_, lambda one: one.agrees is True),
         disagreed=_count(all_, lambda one: one.agrees is False),
         refused=_count(all_, lambda one: bool(one.failure)),
-        brier=sum((one.confidence / 100 - one.cause_right) ** 2 for one in all_) / len(all_),
-        calibration_error=_calibration_error(all_),
+        brier=_brier(named),
+        calibration_error=_calibration_error(named),
         tokens_median=median(one.tokens for one in all_),
         evidence_tokens_median=median(one.evidence_tokens for one in all_),
         evidence_per_log=median(logged) if logged else None,
@@ -169,16 +172,21 @@ def _count(all_: Iterable[Chosen], counts: Callable[[Chosen], bool]) -> int:
     return sum(map(counts, all_))
 
 
-def _calibration_error(all_: Sequence[Chosen]) -> float:
+def _brier(named: Sequence[Chosen]) -> float:
+    """How far confidence and the truth lie apart in single cases, squared; 0 where no cause was named."""
+    return sum((one.confidence / 100 - one.cause_right) ** 2 for one in named) / max(1, len(named))
+
+
+def _calibration_error(named: Sequence[Chosen]) -> float:
     """How far confidence and share of right causes lie apart, over bins, weighted by their cases."""
     bins: dict[int, list[Chosen]] = {}
-    for one in all_:
+    for one in named:
         bins.setdefault(min(one.confidence * BINS // 100, BINS - 1), []).append(one)
     apart = 0.0
     for inside in bins.values():
         said = sum(one.confidence for one in inside) / 100
         apart += abs(said - _count(inside, lambda one: one.cause_right))
-    return apart / len(all_)
+    return apart / max(1, len(named))
 
 
 def lower_bound(hits: int, of: int) -> float:

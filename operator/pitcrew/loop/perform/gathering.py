@@ -38,6 +38,7 @@ async def gather_evidence(desk: Desk) -> Event | None:
         events,
         missing,
         processes,
+        asked=desk.service.probes,
         changes=changes(seen, desk.healthy, desk.unchanged),
         history=_history(desk),
         former=former(desk.past),
