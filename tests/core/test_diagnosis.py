@@ -398,6 +398,13 @@ SAID: dict[str, tuple[RuntimeFacts, tuple[ProbeResult, ...], DeviationKind, str,
         "configuration file a.conf contains errors",
         Cause.BAD_CONFIG,
     ),
+    "17 asked to end from inside": (
+        ended(1),
+        (),
+        K.NOT_RUNNING,
+        "User requested shutdown...",
+        Cause.STOPPED_BY_SOMEONE,
+    ),
     "3 a file of settings, again and again": (
         facts(S.RESTARTING, deaths=6, exit_code=1),
         (),

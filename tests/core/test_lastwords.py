@@ -7,6 +7,7 @@ import pytest
 from pitcrew.core.lastwords import (
     BLAMED_MAX,
     UNDATED_LINES_MAX,
+    asks_to_end,
     blamed_variables,
     blames_configuration,
     blames_taken_port,
@@ -72,12 +73,12 @@ NAMED: dict[str, tuple[str, tuple[str, ...]]] = {
 
 @pytest.mark.parametrize(("said", "named"), NAMED.values(), ids=NAMED.keys())
 def test_a_complaint_names_variables(said: str, named: tuple[str, ...]) -> None:
-    assert blamed_variables([said], OWN) == named
+    assert blamed_variables([said], OWN, ended=False) == named
 
 
 def test_more_names_than_a_lead_are_cut() -> None:
     names = [f"SETTING_{number}" for number in range(BLAMED_MAX + 3)]
-    assert blamed_variables([f"error: {' '.join(names)}"], names) == tuple(names[:BLAMED_MAX])
+    assert blamed_variables([f"error: {' '.join(names)}"], names, ended=False) == tuple(names[:BLAMED_MAX])
 
 
 CONFIGURATION = {
@@ -130,3 +131,23 @@ PORTS = {
 @pytest.mark.parametrize(("said", "taken"), PORTS.values(), ids=PORTS.keys())
 def test_a_taken_port_is_told(said: str, taken: bool) -> None:
     assert blames_taken_port([said]) is taken
+
+
+def test_the_very_last_lines_of_a_run_that_ended_blame_in_any_language() -> None:
+    said = ["DB_URL gelesen", "Umgebungsvariable DB_URL fehlt", "Programm beendet"]
+    assert blamed_variables(said, OWN, ended=True) == ("DB_URL",)
+    assert blamed_variables(said, OWN, ended=False) == ()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "1:M 04 May 2026 User requested shutdown...",
+        "LOG:  received fast shutdown request",
+        "[notice] signal 15 (SIGTERM) received from 1, exiting: received SIGTERM",
+        "shutdown requested by admin@example",
+    ],
+)
+def test_an_end_that_somebody_asked_for_is_told(said: str) -> None:
+    assert asks_to_end(["INFO served", said, "INFO bye"])
+    assert not asks_to_end(["INFO served", "ERROR panic: nil map"])

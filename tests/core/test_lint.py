@@ -260,6 +260,9 @@ def test_whatever_is_gathered_is_among_the_values_that_lint_knows() -> None:
     found = [Deviation(kind=kind, probe="p") for kind in DeviationKind]
     events = [RuntimeEvent(at=BEGIN, kind=kind) for kind in EventKind]
     said = (
+        "LOG recovery in progress",
+        "PANIC invalid page",
+        "User requested shutdown",
         *("ERROR DB_URL is wrong", "invalid configuration", "address already in use", "listening on :99"),
         *("ERROR no space left on device", "ERROR connect to db:5432: connection refused"),
     )
@@ -278,7 +281,7 @@ def test_whatever_is_gathered_is_among_the_values_that_lint_knows() -> None:
             logs,
             events,
             ("logs: away",),
-            ("1 sleep",),
+            ("1 sleep", "7 S - gdb"),
             asked=asked,
             history=probe_history(watch, BEGIN),
             changes=changes(seen, healthy),

@@ -28,10 +28,27 @@ _DISK = (
     re.compile(r"\b(?:not enough|insufficient)\b.{0,20}\b(?:disk|space on)\b", re.I),
     re.compile(r"\b(?:no|out of)\b.{0,8}\bfree inodes?\b|\b(?:no|out of) inodes?\b", re.I),
     re.compile(r"\bflood[- ]stage (?:disk )?watermark\b", re.I),
+    re.compile(
+        r"\bdisk(?: resource)?(?: limit)? alarm\b|\bfree disk space\b.{0,40}\b(?:below|insufficient|low)\b", re.I
+    ),
+    re.compile(r"\bdisk space\b.{0,24}\b(?:low|exhausted|insufficient|used up)\b|\bERRCODE:? ?28\b", re.I),
+    re.compile(
+        r"\bkein Speicherplatz mehr\b|\bAucun espace disponible\b|\bNo queda espacio\b|\bSpazio esaurito\b"
+        r"|\bNão há espaço\b|\bBrak miejsca\b|не осталось свободного места|空き領域がありません|没有空间|空间不足"
+        r"|남은 공간이 없음",
+        re.I,
+    ),
 )
+"""The last one is ENOSPC in other languages, by the translations of the GNU C library."""
 _WATCHES = re.compile(r"\binotify\b|\bfile watch(?:er|es)\b|\bfile watchers\b|\bwatch(?:es)? limit\b", re.I)
 """Linux says ENOSPC as well where a limit of watched files is reached (inotify_add_watch(2)); no disk is full then."""
-_REFUSED = re.compile(r"\bconnection refused\b|\bconn(?:ect)? refused\b|\bECONNREFUSED\b|\bactively refused\b", re.I)
+_REFUSED = re.compile(
+    r"\bconnection refused\b|\bconn(?:ect)? refused\b|\bECONNREFUSED\b|\bactively refused\b"
+    r"|\bVerbindungsaufbau abgelehnt\b|\bConnexion refusée\b|\bConexión rehusada\b|\bConnessione rifiutata\b"
+    r"|\bConexão recusada\b|соединении отказано|接続を拒否|拒绝连接|连接被拒绝|연결이 거부",
+    re.I,
+)
+"""ECONNREFUSED, also in other languages by the translations of the GNU C library."""
 _UNRESOLVED = re.compile(
     r"\bname or service not known\b|\bno such host\b|\bUnknownHostException\b|\bENOTFOUND\b|\bEAI_AGAIN\b|"
     r"\btemporary failure in name resolution\b|\bname does not resolve\b|\bgetaddrinfo failed\b|"
@@ -72,6 +89,25 @@ _ITSELF = re.compile(
     r"\blocalhost\b|\b127\.(?!0\.0\.11\b)\d{1,3}(?:\.\d{1,3}){2}\b|(?<![0-9a-f:])::1(?![0-9a-f:])|\b0\.0\.0\.0\b", re.I
 )
 """Addresses of the service itself; 127.0.0.11 is that of the name server that Docker gives each container."""
+_AT_WORK = re.compile(
+    r"\b(?:recovery|replay|migrations?|rebuild|reindex|compaction|resync|restore|vacuum|rebalanc\w{1,4}|backup|snapshot"
+    r"|dump|export|import|maintenance|upgrade)\b.{0,40}"
+    r"(?:\bin progress\b|\b(?:still )?running\b|\bongoing\b|\b\d{1,3} ?%)"
+    r"|\bmaintenance (?:mode|window)\b.{0,24}\b(?:on|enabled|active|entered|until)\b|\benter(?:ed|ing) maintenance\b"
+    r"|\b(?:recovering|replaying|migrating|rebuilding|reindexing|restoring|compacting|resynchroni[sz]ing|loading)\b"
+    r".{0,60}(?:\b\d{1,3} ?%|\b\d{1,12} ?(?:of|/) ?\d)"
+    r"|\b(?:applying|running) (?:database |schema )?migrations?\b|\bslow script\b"
+    r"|\bbusy running a (?:script|function)\b|\bLOADING\b.{0,24}\bdataset\b|\bredo (?:starts|in progress)\b"
+    r"|\bdatabase system (?:is (?:starting up|in recovery)|was not properly shut down)",
+    re.I,
+)
+"""How programs say that they are busy with their own data: a restart would begin all of it anew, or lose it."""
+_HARMED = re.compile(
+    r"\bcorrupt(?:ed|ion|s)?\b|\bchecksum (?:mismatch|failure|failed|error)|\b(?:invalid|torn|bad) (?:page|magic)\b"
+    r"|\bsplit[- ]?brain\b|\bdata ?loss\b|\bfsync\b.{0,40}\bfailed\b|\bunrecoverable\b.{0,40}\b(?:data|index|log|file)",
+    re.I,
+)
+"""How programs say that their data is harmed: whoever starts them again may make it worse."""
 _FAILURES = {
     "connection refused": _REFUSED,
     "name not resolved": _UNRESOLVED,
@@ -89,6 +125,16 @@ def blames_disk(logs: Sequence[LogLine], facts: RuntimeFacts, began_at: datetime
 def speaks_of_disk(text: str) -> bool:
     """Whether a text says that a disk is full."""
     return any(pattern.search(text) for pattern in _DISK) and not _WATCHES.search(text)
+
+
+def says_at_work(logs: Sequence[LogLine], facts: RuntimeFacts, began_at: datetime) -> bool:
+    """Whether a fresh line says that it is busy with its own data: that it is slow to answer is no hang then."""
+    return any(_AT_WORK.search(line) for line in _since(logs, _fresh_since(facts, began_at), undated=True))
+
+
+def says_harmed(logs: Sequence[LogLine], facts: RuntimeFacts, began_at: datetime) -> bool:
+    """Whether a fresh line says that its data is harmed: a person has to look at it before anything starts anew."""
+    return any(_HARMED.search(line) for line in _since(logs, _fresh_since(facts, began_at), undated=True))
 
 
 def blamed_dependencies(

@@ -266,6 +266,17 @@ RULES: tuple[DiagnosisRule, ...] = (
     ),
     DiagnosisRule(
         cause=Cause.STOPPED_BY_SOMEONE,
+        signals=(
+            fact("deviation", "NotRunning"),
+            fact("stopped.by", "Itself", "Unknown"),
+            fact("ever.started", True),
+            fact("asked.to.end"),
+        ),
+        confidence=92,
+        summary="it ended in an orderly way, and says that it was asked to",
+    ),
+    DiagnosisRule(
+        cause=Cause.STOPPED_BY_SOMEONE,
         signals=(fact("deviation", "NotRunning"), fact("stopped.by", "Unknown"), fact("ever.started", True)),
         confidence=88,
         summary="it does not run, and the runtime no longer knows who ended it",

@@ -132,6 +132,7 @@ def gather(
         *_told(history),
         *_told(former),
         *_event_items(events),
+        *_debugger_items(processes),
         *(_fact(Source.RUNTIME, "process", line, f"process: {line}") for line in processes[:PROCESSES_MAX]),
     ]
     return _numbered(items)
@@ -319,9 +320,25 @@ def _complaint_items(
     items = [_fact(Source.LOG, "dependency.blamed", one, f"the log blames a dependency: {one}") for one in what]
     if complaint.blames_disk(logs, sight, began_at):
         items.append(_fact(Source.LOG, "disk.blamed", True, "the log says that a disk is full"))
+    if complaint.says_at_work(logs, sight, began_at):
+        items.append(_fact(Source.LOG, "at.work", True, "the log says that it is busy with its own data"))
+    if complaint.says_harmed(logs, sight, began_at):
+        items.append(_fact(Source.LOG, "data.harmed", True, "the log says that its data is harmed"))
     if complaint.speaks_of_disk(sight.error):
         items.append(_fact(Source.RUNTIME, "disk.blamed", True, "the runtime says that a disk is full"))
     return items
+
+
+_DEBUGGERS = frozenset(
+    ("gdb", "gdbserver", "lldb", "strace", "ltrace", "dlv", "rr", "perf", "py-spy", "jdb", "bpftrace")
+)
+
+
+def _debugger_items(processes: Sequence[str]) -> list[_Item]:
+    """Whether somebody looks into it at this moment: a tool for that among its processes, or one that is traced."""
+    words = [line.split() for line in processes[:PROCESSES_MAX]]
+    looked_into = any(len(each) > 2 and (each[-1] in _DEBUGGERS or each[1].startswith("t")) for each in words)
+    return [_fact(Source.RUNTIME, "debugged", True, "somebody debugs it at this moment")] if looked_into else []
 
 
 def _last_words_items(seen: Observation, logs: Sequence[LogLine]) -> list[_Item]:
@@ -331,10 +348,12 @@ def _last_words_items(seen: Observation, logs: Sequence[LogLine]) -> list[_Item]
     lines = lastwords.of_last_run(logs, seen.sight)
     items = [
         _fact(Source.LOG, "env.blamed", name, f"the log complains and names the environment variable {name}")
-        for name in lastwords.blamed_variables(lines, seen.sight.env_names)
+        for name in lastwords.blamed_variables(lines, seen.sight.env_names, ended=not seen.sight.running)
     ]
     if lastwords.blames_configuration(lines):
         items.append(_fact(Source.LOG, "config.blamed", True, "the log says that its configuration is wrong"))
+    if not seen.sight.running and lastwords.asks_to_end(lines):
+        items.append(_fact(Source.LOG, "asked.to.end", True, "its last words are that it was asked to end"))
     if lastwords.blames_taken_port(lines):
         items.append(_fact(Source.LOG, "port.taken", True, "the log says that somebody else has its port"))
     return items

@@ -19,6 +19,10 @@ UNDATED_LINES_MAX = 50
 """Last lines that count where the runtime cannot tell when a line was written."""
 CHARS_MAX = 4096
 """Characters of one line that are searched."""
+VERY_LAST = 2
+"""Lines at the very end of a run that tell why it ended, if any do."""
+ENDING_LINES = 20
+"""Lines in which an orderly end says how it began; closing connections takes a few."""
 BLAMED_MAX = 5
 """Environment variables named at most; more are no longer a lead."""
 
@@ -63,6 +67,15 @@ _CONFIGURATION = (
     re.compile(r"\binvalid value\b.{0,40}\b(?:parameter|option|flag|setting|argument)\b", re.I),
     re.compile(r"\bfailed to (?:bind properties|configure a)\b|\bcould not resolve placeholder\b", re.I),
 )
+_ASKED_TO_END = re.compile(
+    r"\b(?:users?|admin(?:istrator)?|operator|somebody|client)\b.{0,24}\b(?:requested|asked for|initiated)\b.{0,24}"
+    r"\b(?:shut ?down|stop|exit|terminat)"
+    r"|\b(?:shut ?down|stop|termination) (?:was )?(?:requested|initiated)\b|\b(?:received|got|caught)\b.{0,24}"
+    r"\b(?:SIGTERM|SIGINT|SIGQUIT|signal 15|signal 2|termination signal|(?:fast|smart) shutdown request)\b"
+    r"|\bSIGTERM (?:received|caught)\b|\bshutting down (?:on|by|upon) request\b|\bscheduled (?:shut ?down|stop)\b",
+    re.I,
+)
+"""How servers say that they end because somebody wants it."""
 _PORT_TAKEN = re.compile(
     r"\bEADDRINUSE\b|\baddress (?:is )?already in use\b|\bport\b.{0,12}\b(?:is|was) already (?:in use|allocated)\b"
     r"|\bonly one usage of each socket address\b",
@@ -85,12 +98,14 @@ def of_last_run(logs: Sequence[LogLine], facts: RuntimeFacts) -> list[str]:
     return [record.text[:CHARS_MAX] for record in records((*undated, *dated))]
 
 
-def blamed_variables(lines: Iterable[str], env_names: Iterable[str]) -> tuple[str, ...]:
+def blamed_variables(lines: Sequence[str], env_names: Iterable[str], *, ended: bool) -> tuple[str, ...]:
     """The target's own environment variables that a complaint names, by their names or by the path of their setting.
 
-    Frameworks bind `SPRING_DATASOURCE_URL` to `spring.datasource.url`, and `Redis__Host` to `Redis:Host`.
+    Frameworks bind `SPRING_DATASOURCE_URL` to `spring.datasource.url`, and `Redis__Host` to `Redis:Host`. The very last
+    lines of a run that `ended` are a complaint in whatever language they are written.
     """
     complaints = [line for line in _final(lines) if alarming(line) or _REFUSES.search(line)]
+    complaints += _final(lines[-VERY_LAST:]) if ended else []
     words = {word for line in complaints for word in _ENV_WORD.findall(line)}
     paths = {_flat(path) for line in complaints for path in _KEY_PATH.findall(line)}
     own = [name for name in env_names if name not in _OF_EVERY_PROCESS]
@@ -109,6 +124,11 @@ def blames_configuration(lines: Iterable[str]) -> bool:
 def _final(lines: Iterable[str]) -> list[str]:
     """Lines after which a program may have ended."""
     return [line for line in lines if not _GOES_ON.search(line)]
+
+
+def asks_to_end(lines: Sequence[str]) -> bool:
+    """Whether a run says at its very end that it was asked to; what ends in an orderly way is not lost (FAULTS 17)."""
+    return any(_ASKED_TO_END.search(line) for line in lines[-ENDING_LINES:])
 
 
 def blames_taken_port(lines: Iterable[str]) -> bool:

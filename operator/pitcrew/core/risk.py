@@ -42,8 +42,8 @@ _BLAST: dict[type[Action], tuple[int, str]] = {
 _CRITICALITY = {Level.LOW: 0, Level.MEDIUM: 5, Level.HIGH: 35, Level.CRITICAL: 50}
 _SEVERITY = {Level.LOW: 0, Level.MEDIUM: 2, Level.HIGH: 5, Level.CRITICAL: 8}
 _REPEATS_FREE = 2
-_REPEAT_POINTS = 8
-_REPEAT_POINTS_MAX = 32
+_REPEAT_POINTS = 25
+_REPEAT_POINTS_MAX = 40
 _ATTEMPT_POINTS = 5
 SECOND_OPINION = "second opinion"
 """The factor that is there where a model is configured, whatever it said."""
