@@ -25,7 +25,6 @@ ROOT = Path(__file__).resolve().parent.parent
 CASES = Path("tests/bench/cases")
 PAGE = ROOT / "docs" / "reference" / "evaluation.md"
 DATA = PAGE.with_suffix(".json")
-DEADLINE_S = "240"
 HEAD = """<!-- Made by `make eval`; do not edit. -->
 
 # How good it is, on labelled incidents
@@ -77,9 +76,8 @@ def played(paths: Sequence[Path], environ: Mapping[str, str] | None = None, *opt
 
 def played_beside(model: str, sample: int) -> dict[str, Any]:
     """The sample of the test half beside one model."""
-    patient = {"PITCREW_MODEL_PATIENCE_S": "3600", "PITCREW_MODEL_DEADLINE_S": DEADLINE_S}
     with serving(model) as url:
-        environ = {**exports(model, url), **UNHURRIED, **patient}
+        environ = {**exports(model, url), **UNHURRIED}
         return played([CASES / "test"], environ, "--sample", str(sample))
 
 
