@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from pitcrew.core.deviation import (
     CONFIRM_INTERVAL_S,
     ENGINE_BACKOFF_S,
-    ENGINE_TIMEOUT_WORDS,
     FLAP_CALM_S,
     LOOP_CALM_S,
     LOOP_DEATHS,
@@ -23,7 +22,6 @@ from pitcrew.core.deviation import (
     deviates,
     deviating_since,
     deviations,
-    engine_verdict,
     health,
     next_probe_in_s,
     normalised_severity,
@@ -35,10 +33,8 @@ from pitcrew.core.deviation import (
 from pitcrew.core.observation import (
     Absent,
     Blind,
-    EngineHealth,
     Outcome,
     ProbeReason,
-    RuntimeFacts,
     RuntimeState,
     Sight,
     StoppedBy,
@@ -357,43 +353,6 @@ def test_severity_is_the_criticality_and_one_step_less_for_a_part(criticality: L
 )
 def test_severity_words_from_outside_are_normalised(word: str, level: Level) -> None:
     assert normalised_severity(word) is level
-
-
-SICK = EngineHealth(status="unhealthy", failing_streak=3, exit_code=1, output="bad\npassword=hunter2")
-
-
-def own(**changes: object) -> RuntimeFacts:
-    values = {"status": "unhealthy", "failing_streak": 3, "exit_code": 1, "output": ""}
-    return facts(engine_health=EngineHealth(**{**values, **changes}))  # type: ignore[arg-type]
-
-
-VERDICTS: dict[str, tuple[Sight, Outcome, ProbeReason]] = {
-    "healthy": (own(status="healthy", failing_streak=0, exit_code=0), GOOD, ProbeReason.OK),
-    "healthy for now": (own(status="healthy", failing_streak=2), GOOD, ProbeReason.OK),
-    "unhealthy": (own(), BAD, ProbeReason.ENGINE_UNHEALTHY),
-    "unhealthy without a streak": (own(failing_streak=0), UNKNOWN, ProbeReason.STARTING),
-    "starting": (own(status="starting"), UNKNOWN, ProbeReason.STARTING),
-    "a word nobody knows": (own(status="degraded"), UNKNOWN, ProbeReason.STARTING),
-    "no check": (facts(), UNKNOWN, ProbeReason.NOT_REPORTED),
-    "command not found": (own(exit_code=127), UNKNOWN, ProbeReason.CHECK_BROKEN),
-    "command not executable": (own(exit_code=126), UNKNOWN, ProbeReason.CHECK_BROKEN),
-    "too slow": (own(exit_code=-1, output=f"{ENGINE_TIMEOUT_WORDS} (3s)"), BAD, ProbeReason.TIMEOUT),
-    "not run": (own(exit_code=-1, output="OCI runtime exec failed"), UNKNOWN, ProbeReason.CHECK_BROKEN),
-    "paused": (facts(RuntimeState.PAUSED, engine_health=SICK), UNKNOWN, ProbeReason.NOT_RUNNING),
-    "restarting": (facts(RuntimeState.RESTARTING, engine_health=SICK), UNKNOWN, ProbeReason.NOT_RUNNING),
-    "a process has none": (facts(kind=TargetKind.PROCESS, engine_health=SICK), UNKNOWN, ProbeReason.NOT_RUNNING),
-    "blind": (BLIND, UNKNOWN, ProbeReason.NOT_RUNNING),
-}
-
-
-@pytest.mark.parametrize(("sight", "outcome", "reason"), VERDICTS.values(), ids=VERDICTS.keys())
-def test_the_engines_own_check_counts_by_its_rules(sight: Sight, outcome: Outcome, reason: ProbeReason) -> None:
-    verdict = engine_verdict("own", sight, at(0))
-    assert (verdict.outcome, verdict.reason) == (outcome, reason)
-
-
-def test_the_output_of_a_check_is_cleaned() -> None:
-    assert "hunter2" not in engine_verdict("own", facts(engine_health=SICK), at(0)).detail
 
 
 @given(st.lists(st.sampled_from((U,)), max_size=40))

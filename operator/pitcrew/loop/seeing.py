@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Collection
 from datetime import datetime
 
-from pitcrew.core.deviation import engine_verdict
 from pitcrew.core.errors import Refused, Unavailable
+from pitcrew.core.healthcheck import engine_verdict
 from pitcrew.core.observation import Observation, Outcome, ProbeReason, ProbeResult, RuntimeFacts, Sight
 from pitcrew.core.resource import HealthyService, Probe
 from pitcrew.core.untrusted import clean
