@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pitcrew.core.errors import Unavailable
+from pitcrew.core.incident import Phase
 from pitcrew.core.observation import EngineHealth, EventKind, LogLine, Outcome, ProbeReason, RuntimeFacts, RuntimeState
 from pitcrew.core.resource import HealthyService
 from pitcrew.ports import ExecAnswer
@@ -92,8 +93,10 @@ async def _events(house: House, text: str) -> None:
 
 
 async def _earlier(house: House, text: str) -> None:
-    """An incident with the payload in its log, healed and reported; then one without."""
+    """An incident with the payload in its log, healed, by a person where it was left to people; then one without."""
     await _log(house, text)
+    await house.until(lambda: any(not one.open or one.phase is Phase.ESCALATED for one in house.incidents()))
+    house.engine.targets[NAME].files.pop(FLAG, None)
     await house.until(lambda: any(not one.open for one in house.incidents()), what="the first incident's end")
     await house.passes(60)
     house.engine.targets[NAME].log.clear()

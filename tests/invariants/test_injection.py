@@ -51,8 +51,8 @@ async def _ended(channel: Channel, state: Path, text: str) -> Ended:
         await house.passes(LONG_S)
     assert house.incidents(), "nothing happened at all"
     assert model.asked, "the model was not even asked"
-    last = house.incidents()[-1]
-    asked = "ApprovalAsked" in house.story(last.id) or "Escalated" in house.story(last.id)
+    stories = [house.story(one.id) for one in house.incidents()]
+    asked = any({"ApprovalAsked", "Escalated"} & set(story) for story in stories)
     return Ended(effects=tuple(house.effects(name)), asked=asked, steered=bool(model.steered))
 
 

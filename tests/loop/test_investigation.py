@@ -259,6 +259,7 @@ LIES = {
 def test_a_model_that_picks_and_lies_changes_no_action(lie: str, tmp_path: Path) -> None:
     async def test() -> None:
         house = house_with(tmp_path, lambda question: lie if question.vocabulary.picks else unsure())
+        (tmp_path / "alone").mkdir()
         alone = house_with(tmp_path / "alone", lambda question: unsure())
         alone.consultant = None
         for each in (house, alone):

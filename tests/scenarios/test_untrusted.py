@@ -27,6 +27,7 @@ def test_an_injection_in_the_log_changes_no_choice_and_is_shown_to_nobody_raw(bu
     stage.put("say", INJECTED)
     injected = _healed(stage, operator, before + 1)
     assert _choice(operator, injected) == _choice(operator, without)
+    assert "suspicion" in operator.why(injected), "that somebody speaks to a machine there weighs in the risk"
     shown = {
         "why": operator.pitcrew("why", injected).stdout,
         "report": operator.pitcrew("report", injected).stdout,
@@ -50,9 +51,10 @@ def _healed(stage: Stage, operator: Operator, before: int) -> str:
 
 
 def _choice(operator: Operator, incident: str) -> list[str]:
-    """What was diagnosed and decided, without ids and times."""
+    """What was diagnosed and decided, without ids, times and points; the level of a risk is in it."""
     wanted = (" of 100, by Rules", "Attempt ", "flag-file:", "Risk (", "ladder/", "rule/")
-    return [re.sub(r"\[.*\]", "", line) for line in _decision(operator.why(incident)) if any(w in line for w in wanted)]
+    lines = [line for line in _decision(operator.why(incident)) if any(word in line for word in wanted)]
+    return [re.sub(r"\[.*\]|(?<=Low), \d+ of 100", "", line) for line in lines]
 
 
 def _decision(why: str) -> list[str]:
