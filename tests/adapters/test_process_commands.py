@@ -20,7 +20,7 @@ from tests.ports.process_world import ProcessWorld
 from tests.ports.world import command
 
 pytestmark = pytest.mark.anyio
-LINGERS = "echo $$ >> noted; echo $PPID > supervisor; sleep 4321 & wait"
+LINGERS = "echo $$ >> noted; echo $PPID > supervisor; sleep 4333 & wait"
 TELLS = 'pwd > told; env | sort >> told; echo "$0" "$@" >> told'
 
 
