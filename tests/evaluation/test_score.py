@@ -61,6 +61,13 @@ def test_no_incident_is_an_unknown_cause_and_no_step() -> None:
     assert (scored.cause_right, scored.action_right, scored.rules_know) == (True, True, False)
 
 
+@pytest.mark.parametrize(("model", "counted"), [("some-model", "too late"), ("", "")])
+def test_that_nobody_was_asked_is_no_answer_that_was_refused(model: str, counted: str) -> None:
+    incident = incidents.advised().now
+    unused = replace(incident.advice[-1], model=model, opinion=None, failure="too late")
+    assert chosen(came(RIGHT, incident=replace(incident, advice=(unused,))), 0, 0).failure == counted
+
+
 def test_a_model_that_led_is_told_apart_from_rules() -> None:
     incident = healed()
     word = Diagnosis(cause=Cause.HANG, confidence=70, evidence=("E1",), by=Diagnoser.MODEL, summary="it hangs")

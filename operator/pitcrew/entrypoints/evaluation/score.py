@@ -43,6 +43,7 @@ class Chosen:
     evidence_tokens: int
     log_tokens: int
     failure: str
+    """Why the answer of a model that was asked could not be used."""
     seconds: float
 
 
@@ -122,7 +123,7 @@ def chosen(came: Came, evidence_tokens: int, seconds: float) -> Chosen:
         tokens=incident.cost.tokens if incident else 0,
         evidence_tokens=evidence_tokens,
         log_tokens=tokens_of(case.log_text),
-        failure=advice.failure if advice else "",
+        failure=advice.failure if advice and advice.model else "",
         seconds=seconds,
     )
 
