@@ -41,9 +41,9 @@ bounds at 95 %. *Evidence to raw log* compares tokens; short logs are smaller th
 SMALL = """
 ## Beside small models, on the test half
 
-{models}: models of 270 and 135 million parameters, served on this machine. They play one of {sample} cases of the test
-half, and the rules play the same cases for comparison. *Worse than rules alone* counts cases in which more was done
-without a person, and not rightly, than the rules alone would have done.
+{models}: models of 270 and 135 million parameters, served on the same machine. They play every {sample}th case of
+the test half, sorted by id, and the rules play the same cases for comparison. *Worse than rules alone* counts cases in
+which more was done without a person, and not rightly, than the rules alone would have done.
 """
 
 
