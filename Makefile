@@ -11,7 +11,7 @@ SERVICE ?= victim
 MODEL ?=
 PYTEST_ARGS ?=
 # Most tests wait for a real engine or a real process most of the time; tests of one file stay together.
-TEST_WORKERS ?= 5
+TEST_WORKERS ?= 3
 # Small models play every so many-th of the labelled incidents.
 SAMPLE ?= 4
 
