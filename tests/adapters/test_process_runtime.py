@@ -23,7 +23,9 @@ from tests.ports.process_world import ProcessWorld, now
 pytestmark = pytest.mark.anyio
 RESTART = Restart(grace_s=1)
 STUBBORN = ["sh", "-c", 'trap "" TERM; echo $$ >> starts; while :; do sleep 1; done']
-FAMILY = ["sh", "-c", "setsid sleep 4321 & sleep 4322 & echo $$ >> starts; wait"]
+OWN, ASIDE = f"sleep {100_000 + os.getpid()}", f"sleep {200_000 + os.getpid()}"
+"""Commands that nobody else runs, nor left behind, on this machine."""
+FAMILY = ["sh", "-c", f"setsid {ASIDE} & {OWN} & echo $$ >> starts; wait"]
 
 
 @pytest.fixture
@@ -203,12 +205,12 @@ async def test_a_workload_that_ignores_the_polite_signal_is_killed_after_the_gra
 async def test_all_that_a_workload_started_ends_with_it(world: ProcessWorld) -> None:
     service = world.laid_out("alpha", command=FAMILY)
     await done(world, service, Start())
-    await world.until(lambda: pids_of("sleep 4321") and pids_of("sleep 4322"))
-    old = pids_of("sleep 4321") + pids_of("sleep 4322")
+    await world.until(lambda: pids_of(ASIDE) and pids_of(OWN))
+    old = pids_of(ASIDE) + pids_of(OWN)
     await done(world, service, RESTART, "op-2")
     assert all(is_gone(pid) for pid in old)
     await world.kill(service)
-    await world.until(lambda: not pids_of("sleep 4321") and not pids_of("sleep 4322"))
+    await world.until(lambda: not pids_of(ASIDE) and not pids_of(OWN))
 
 
 async def test_a_pid_that_went_to_another_process_is_not_the_workload(world: ProcessWorld) -> None:
