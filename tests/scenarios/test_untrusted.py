@@ -27,6 +27,7 @@ def test_an_injection_in_the_log_changes_no_choice_and_is_shown_to_nobody_raw(bu
     stage.put("say", INJECTED)
     injected = _healed(stage, operator, before + 1)
     assert _choice(operator, injected) == _choice(operator, without)
+    assert _points(operator, injected) == _points(operator, without) + 10, "a suspicion weighs, and nothing else does"
     assert "suspicion" in operator.why(injected), "that somebody speaks to a machine there weighs in the risk"
     shown = {
         "why": operator.pitcrew("why", injected).stdout,
@@ -55,6 +56,10 @@ def _choice(operator: Operator, incident: str) -> list[str]:
     wanted = (" of 100, by Rules", "Attempt ", "flag-file:", "Risk (", "ladder/", "rule/")
     lines = [line for line in _decision(operator.why(incident)) if any(word in line for word in wanted)]
     return [re.sub(r"\[.*\]|(?<=Low), \d+ of 100", "", line) for line in lines]
+
+
+def _points(operator: Operator, incident: str) -> int:
+    return int(re.findall(r"Risk \(Risk Engine\): Low, (\d+) of 100", operator.why(incident))[0])
 
 
 def _decision(why: str) -> list[str]:
