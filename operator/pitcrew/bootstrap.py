@@ -20,7 +20,7 @@ from pitcrew.adapters.lock.state import StateLock
 from pitcrew.core.approval import OwnUser
 from pitcrew.core.order import Standing
 from pitcrew.core.policy import suspension
-from pitcrew.core.resource import HealthyService, TargetKind
+from pitcrew.core.resource import DEFAULT_MECHANIC, HealthyService, TargetKind
 from pitcrew.core.storm import Sky
 from pitcrew.loop.control import Control
 from pitcrew.loop.crew import Crew
@@ -30,11 +30,11 @@ from pitcrew.ports import (
     Actuator,
     Clock,
     Consultant,
-    HttpProber,
     Journal,
     JournalStore,
     Ledger,
     ManifestSource,
+    Observer,
     ReportSink,
     RuleCompiler,
     RunbookSearch,
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from pitcrew.adapters.diagnoser.openai import OpenAIConsultant
     from pitcrew.official.key import SigningKey
 
-MECHANIC = "embedded"
+MECHANIC = DEFAULT_MECHANIC
 """The id of the only Mechanic in one process; permits are made out to it."""
 
 
@@ -66,7 +66,7 @@ class World:
     clock: Clock
     runtimes: Mapping[TargetKind, Runtime]
     actuators: Mapping[TargetKind, Actuator]
-    prober: HttpProber
+    observer: Observer
     rules: RuleCompiler
     status: StatusSink
     reports: ReportSink
@@ -132,6 +132,7 @@ def open_world(settings: Settings) -> World:
     from pitcrew.adapters.journal.disk import read_key
     from pitcrew.adapters.ledger.files import LedgerFile
     from pitcrew.adapters.manifests.watch import ManifestWatch
+    from pitcrew.adapters.observer.local import LocalObserver
     from pitcrew.adapters.policy.cel import CelCompiler, check_rules
     from pitcrew.adapters.prober.http import KubeletHttpProber
     from pitcrew.adapters.reports.files import ReportFiles
@@ -148,6 +149,7 @@ def open_world(settings: Settings) -> World:
     clock = journal.clock
     locks = TargetLocks(settings.lock_dir or default_directory(), owner=f"state {state}")
     runtimes, actuators = _runtimes(settings, state, clock, locks)
+    prober = KubeletHttpProber(loopback_allowed=True, now=lambda: clock.now().at)
     consultant = configured(settings)
     runbooks = RunbookFiles.load(settings.runbooks)
     return World(
@@ -157,7 +159,7 @@ def open_world(settings: Settings) -> World:
         clock=clock,
         runtimes=runtimes,
         actuators=actuators,
-        prober=KubeletHttpProber(loopback_allowed=True, now=lambda: clock.now().at),
+        observer=LocalObserver(runtimes=runtimes, prober=prober, clock=clock),
         rules=CelCompiler(),
         status=StatusFiles(state / "status", heartbeat_s=settings.heartbeat_s),
         reports=ReportFiles(state / "reports"),
@@ -287,7 +289,7 @@ def assemble(world: World, settings: Settings) -> Operator:
         clock=world.clock,
         journal=world.journal,
         runtimes=world.runtimes,
-        prober=world.prober,
+        observer=world.observer,
         official=official,
         mechanic=mechanic,
         status=world.status,

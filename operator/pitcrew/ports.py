@@ -1,6 +1,6 @@
 """What the core and the loop need of the world. Protocols only; each docstring is the contract its tests check."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -188,6 +188,17 @@ class HttpProber(Protocol):
 
     async def connect(self, name: str, tcp: TcpSocket, *, address: str | None, timeout_s: float) -> ProbeResult:
         """One connection, opened and closed at once; that it is taken is a Success. The rest is as in `get`."""
+
+
+class Observer(Protocol):
+    """The eyes: whole looks, the runtime and the probes together, so that nobody has to be believed on either half."""
+
+    async def look(self, service: HealthyService, due: Collection[str] | None = None) -> Observation:
+        """The target as it is now, and the probes named in `due` (all when None), asked side by side.
+
+        Never raises for the world's sake: what our side could not carry out is Blind or Unknown (S5). Where the one who
+        looked is another process, the observation carries its seal.
+        """
 
 
 class Clock(Protocol):

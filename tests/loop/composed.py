@@ -14,6 +14,7 @@ from pathlib import Path
 from pitcrew.adapters.clock.boot import BootClock
 from pitcrew.adapters.ledger.files import LedgerFile
 from pitcrew.adapters.lock.state import StateLock
+from pitcrew.adapters.observer.local import LocalObserver
 from pitcrew.adapters.policy.cel import CelCompiler
 from pitcrew.adapters.runbooks.files import RunbookFiles
 from pitcrew.adapters.search.fts5 import Fts5Search
@@ -265,6 +266,7 @@ class House:
         self.clock = BootClock.after(last, wall=self.wall, boottime_ns=self._boottime_ns, boot_id=lambda: self.boot)
         self.journal.clock = self.clock
         kind = self.engine.kind
+        runtimes = {kind: self.runtime_of(self.engine)}
         status: StatusSink = self.status
         reports: ReportSink = self.reports
         world = World(
@@ -272,9 +274,9 @@ class House:
             journal=self.journal,
             journal_files=self.journal,
             clock=self.clock,
-            runtimes={kind: self.runtime_of(self.engine)},
+            runtimes=runtimes,
             actuators={kind: self.actuator_of(self.engine)},
-            prober=self.prober,
+            observer=LocalObserver(runtimes=runtimes, prober=self.prober, clock=self.clock),
             rules=CelCompiler(),
             status=status,
             reports=reports,

@@ -6,6 +6,7 @@ import pytest
 
 from pitcrew.adapters.ledger.files import LedgerFile
 from pitcrew.adapters.ledger.reading import LedgerReader
+from pitcrew.adapters.observer.local import LocalObserver
 from pitcrew.adapters.policy.cel import CelCompiler
 from pitcrew.core.dependency import Dependency
 from pitcrew.core.deviation import Health
@@ -42,13 +43,13 @@ def looking_on(house: House, standing: Standing) -> SigningOfficial:
 
 
 async def rehearsed(house: House, *dependencies: Dependency) -> Rehearsal:
-    standing = Standing()
+    standing, runtimes = Standing(), {house.engine.kind: FakeRuntime(house.engine)}
     eyes = Eyes(
         settings=house.settings,
         clock=house.clock,
         records=list(house.journal.read()),
-        runtimes={house.engine.kind: FakeRuntime(house.engine)},
-        prober=house.prober,
+        runtimes=runtimes,
+        observer=LocalObserver(runtimes=runtimes, prober=house.prober, clock=house.clock, runs_commands=False),
         official=looking_on(house, standing),
         runbooks=_runbooks(()),
         standing=standing,

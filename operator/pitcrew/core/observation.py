@@ -204,10 +204,23 @@ class LogLine:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Seal:
+    """Who looked, at which declaration of the target, and the signature over what was seen (Ed25519, in hex)."""
+
+    mechanic: str
+    target_digest: str
+    signature: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Observation:
-    """A look at the runtime and the probe results of the same instant."""
+    """A look at the runtime and the probe results of the same instant.
+
+    `seal` is there where another process looked, so that nobody in between has to be believed.
+    """
 
     service: ServiceKey
     at: datetime
     sight: Sight
     probes: tuple[ProbeResult, ...] = ()
+    seal: Seal | None = None

@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from pitcrew.core.observation import Observation
 from pitcrew.core.order import Suspension
 from pitcrew.core.record import Json, digest
 from pitcrew.core.resource import (
+    DEFAULT_MECHANIC,
     Budget,
     HealthyService,
     Level,
@@ -100,6 +102,8 @@ class Case:
     facts: Mapping[str, Mapping[str, object]]
     doubt: str = ""
     """Why a person must decide, whatever the ladder allows: two opinions that differ, or one that no rule shares."""
+    seen: Observation | None = None
+    """The newest look at the service, from which the Official can tell for itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -199,8 +203,10 @@ def policy_digest(service: HealthyService, guardrails: Guardrails = NO_GUARDRAIL
 
 
 def target_digest(service: HealthyService) -> str:
-    """Digest of the declaration of the target."""
-    return digest(service.spec.target.model_dump(mode="json", by_alias=True))
+    """Digest of the declaration of the target. A host that is not named is no part of it, so that plans of
+    before there were hosts still fit."""
+    no_host = {"docker": {"host"}} if service.spec.target.mechanic == DEFAULT_MECHANIC else None
+    return digest(service.spec.target.model_dump(mode="json", by_alias=True, exclude=no_host))
 
 
 def judge(

@@ -10,9 +10,9 @@ from pitcrew.loop.expenses import Expenses
 from pitcrew.ports import (
     Clock,
     Consultant,
-    HttpProber,
     Journal,
     Mechanic,
+    Observer,
     Official,
     ReportSink,
     RunbookSearch,
@@ -33,7 +33,7 @@ class Crew:
     clock: Clock
     journal: Journal
     runtimes: Mapping[TargetKind, Runtime]
-    prober: HttpProber
+    observer: Observer
     official: Official
     mechanic: Mechanic
     status: StatusSink

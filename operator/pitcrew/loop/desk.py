@@ -44,7 +44,6 @@ from pitcrew.core.resource import HealthyService
 from pitcrew.core.storm import Spell
 from pitcrew.loop.consultation import Consultation
 from pitcrew.loop.crew import Crew
-from pitcrew.loop.seeing import see
 from pitcrew.loop.telling import tell
 
 NOTICES_MAX = 50
@@ -131,7 +130,7 @@ class Desk:
 
     async def look(self, due: Collection[str] | None = None) -> Observation:
         """A new observation, of every probe or of those due, taken into memory."""
-        seen = await see(self.crew, self.service, due)
+        seen = await self.crew.observer.look(self.service, due)
         self.watch = observe(self.watch, self.service, seen)
         self._note_spell()
         tell(self.crew, lambda witness: witness.observed(self.service, seen))

@@ -1,12 +1,12 @@
 """A rehearsal: what would be done about a service now, by the loop's own steps, up to the first that would act or ask.
 
-Nothing is written and nothing is acted on: the journal is a sheet of paper, the Mechanic refuses, and a live runtime
-runs no command, so that an exec probe says Unknown here. A model is asked where the eyes have one, and waited for.
+Nothing is written and nothing is acted on: the journal is a sheet of paper, the Mechanic refuses, and whoever
+gives it eyes gives it some that run no command. A model is asked where the eyes have one, and waited for.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from pitcrew.core.action import Seen, Trace
 from pitcrew.core.conditions import ServiceStatus
@@ -16,7 +16,7 @@ from pitcrew.core.errors import Refused
 from pitcrew.core.event import Opened, Reconsidered
 from pitcrew.core.history import Past
 from pitcrew.core.incident import TRANSITIONS, Incident
-from pitcrew.core.observation import LogLine, Observation, RuntimeEvent, RuntimeFacts, Sight
+from pitcrew.core.observation import Observation
 from pitcrew.core.order import Standing
 from pitcrew.core.permit import Permit
 from pitcrew.core.policy import Guardrails
@@ -43,9 +43,8 @@ from pitcrew.loop.desk import PAST_MAX, Desk
 from pitcrew.loop.expenses import Expenses
 from pitcrew.loop.fleet import remember
 from pitcrew.loop.perform import perform
-from pitcrew.loop.seeing import see
 from pitcrew.loop.situation import situation_at
-from pitcrew.ports import Clock, Consultant, ExecAnswer, HttpProber, Official, RunbookSearch, RunbookSource, Runtime
+from pitcrew.ports import Clock, Consultant, Observer, Official, RunbookSearch, RunbookSource, Runtime
 from pitcrew.settings import Settings
 
 _THOUGHT = (GatherEvidence, Diagnose, Consult, LeaveUnasked, BeginInvestigating, Investigate, MakePlan, Judge)
@@ -77,7 +76,7 @@ class Eyes:
     clock: Clock
     records: Sequence[Record]
     runtimes: Mapping[TargetKind, Runtime]
-    prober: HttpProber
+    observer: Observer
     official: Official
     runbooks: RunbookSource
     standing: Standing
@@ -93,8 +92,7 @@ async def rehearse(eyes: Eyes, service: HealthyService) -> Rehearsal:
     Raises:
         Impossible, ValueError: the records are those of another version.
     """
-    eyes = replace(eyes, runtimes={kind: _OnlyLooks(runtime) for kind, runtime in eyes.runtimes.items()})
-    seen = await see(_crew(eyes), service)
+    seen = await eyes.observer.look(service)
     watch = Watch()
     for _ in range(_looks(service)):
         watch = observe(watch, service, seen)
@@ -200,7 +198,7 @@ def _crew(eyes: Eyes) -> Crew:
         clock=eyes.clock,
         journal=_Paper(clock=eyes.clock, records=list(eyes.records)),
         runtimes=eyes.runtimes,
-        prober=eyes.prober,
+        observer=eyes.observer,
         official=eyes.official,
         mechanic=_NoHands(),
         status=_NoStatus(),
@@ -245,48 +243,6 @@ class _Paper:
     @property
     def head(self) -> Head:
         return Head()
-
-
-class _OnlyLooks:
-    """A runtime that runs nothing inside a target."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-        self.kind = runtime.kind
-
-    async def look(self, service: HealthyService) -> Sight:
-        return await self._runtime.look(service)
-
-    async def logs(
-        self, service: HealthyService, facts: RuntimeFacts, *, lines_max: int, bytes_max: int
-    ) -> Sequence[LogLine]:
-        return await self._runtime.logs(service, facts, lines_max=lines_max, bytes_max=bytes_max)
-
-    async def processes(self, service: HealthyService, facts: RuntimeFacts, *, lines_max: int) -> Sequence[str]:
-        return await self._runtime.processes(service, facts, lines_max=lines_max)
-
-    async def stats(self, service: HealthyService, facts: RuntimeFacts) -> Sequence[str]:
-        return await self._runtime.stats(service, facts)
-
-    async def makeup(self, service: HealthyService, facts: RuntimeFacts) -> Sequence[str]:
-        return await self._runtime.makeup(service, facts)
-
-    def events(self, service: HealthyService) -> Sequence[RuntimeEvent]:
-        return self._runtime.events(service)
-
-    async def run(
-        self, service: HealthyService, facts: RuntimeFacts, argv: Sequence[str], *, timeout_s: float, bytes_max: int
-    ) -> ExecAnswer:
-        raise Refused("a rehearsal runs no command inside a target")
-
-    def wakes(self) -> AsyncIterator[ServiceKey]:
-        return self._runtime.wakes()
-
-    def declare(self, services: Iterable[HealthyService]) -> None:
-        """Nothing is followed."""
-
-    async def close(self) -> None:
-        """It belongs to somebody else."""
 
 
 class _NoHands:

@@ -46,11 +46,12 @@ from pitcrew.core.resource.service import (
     ServiceKey,
     Spec,
 )
-from pitcrew.core.resource.target import DockerTarget, ProcessTarget, Target, TargetKind
+from pitcrew.core.resource.target import DEFAULT_MECHANIC, DockerTarget, ProcessTarget, Target, TargetKind
 
 __all__ = [
     "ANSWERS_MAX",
     "API_VERSION",
+    "DEFAULT_MECHANIC",
     "KIND",
     "POLICY_KIND",
     "Actions",

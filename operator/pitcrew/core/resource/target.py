@@ -7,6 +7,9 @@ from pydantic import Field, StringConstraints, model_validator
 
 from pitcrew.core.resource.base import Argument, EnvName, Model
 
+DEFAULT_MECHANIC = "default"
+"""The Mechanic of a target that names no host."""
+
 
 class TargetKind(StrEnum):
     """The runtime behind a target; kinds are never substituted for one another."""
@@ -24,6 +27,8 @@ class DockerTarget(Model):
     """Compose project, together with `composeService`; must resolve to exactly one container."""
     compose_service: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
     """Compose service, together with `composeProject`."""
+    host: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")] | None = None
+    """Name of the Mechanic beside the engine that has the container, where there are several; default: `default`."""
 
     @model_validator(mode="after")
     def _one_way_to_find_it(self) -> "DockerTarget":
@@ -66,8 +71,14 @@ class Target(Model):
         return TargetKind.DOCKER if self.docker is not None else TargetKind.PROCESS
 
     @property
+    def mechanic(self) -> str:
+        """The id of the Mechanic that serves this target, and that permits for it are made out to."""
+        return (self.docker.host if self.docker is not None else None) or DEFAULT_MECHANIC
+
+    @property
     def label(self) -> str:
-        """Short human name of the target, such as `docker/victim`."""
+        """Short human name of the target, such as `docker/victim`, or `docker/web2/victim` beside another Mechanic."""
         if self.docker is not None:
-            return f"docker/{self.docker.container or f'{self.docker.compose_project}.{self.docker.compose_service}'}"
+            name = self.docker.container or f"{self.docker.compose_project}.{self.docker.compose_service}"
+            return f"docker/{self.docker.host}/{name}" if self.docker.host else f"docker/{name}"
         return f"process/{self.process.command[0].rpartition('/')[2] if self.process else ''}"

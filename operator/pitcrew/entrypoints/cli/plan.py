@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pitcrew.adapters.clock.boot import BootClock
 from pitcrew.adapters.ledger.reading import LedgerReader
+from pitcrew.adapters.observer.local import LocalObserver
 from pitcrew.adapters.policy.cel import CelCompiler
 from pitcrew.adapters.prober.http import KubeletHttpProber
 from pitcrew.adapters.runbooks.files import RunbookFiles
@@ -118,6 +119,8 @@ async def _rehearsed(settings: Settings, service: HealthyService, guardrails: Gu
     clock = BootClock.after(past.records[-1] if past.records else None)
     standing, compiler = Standing(), CelCompiler()
     runtime = _runtime(settings, service, clock)
+    runtimes = {runtime.kind: runtime}
+    prober = KubeletHttpProber(loopback_allowed=True, now=lambda: clock.now().at)
     official = onlooker(
         ledger=past.ledger,
         compiler=compiler,
@@ -131,8 +134,8 @@ async def _rehearsed(settings: Settings, service: HealthyService, guardrails: Gu
         settings=settings,
         clock=clock,
         records=past.records,
-        runtimes={runtime.kind: runtime},
-        prober=KubeletHttpProber(loopback_allowed=True, now=lambda: clock.now().at),
+        runtimes=runtimes,
+        observer=LocalObserver(runtimes=runtimes, prober=prober, clock=clock, runs_commands=False),
         official=official,
         runbooks=RunbookFiles.load(settings.runbooks),
         standing=standing,

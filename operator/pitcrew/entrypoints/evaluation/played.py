@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from pitcrew.adapters.observer.local import LocalObserver
 from pitcrew.core.dependency import Dependency
 from pitcrew.core.deviation import (
     FLAP_CHANGES,
@@ -86,13 +87,13 @@ class Stage:
 
 async def play(stage: Stage, case: Case) -> Came:
     """Play one case up to the first step that would act or ask."""
-    clock = PlayedClock(case)
+    clock, runtimes = PlayedClock(case), {case.service.spec.target.kind: PlayedRuntime(case)}
     eyes = Eyes(
         settings=stage.settings,
         clock=clock,
         records=(),
-        runtimes={case.service.spec.target.kind: PlayedRuntime(case)},
-        prober=PlayedProber(case),
+        runtimes=runtimes,
+        observer=LocalObserver(runtimes=runtimes, prober=PlayedProber(case), clock=clock),
         official=stage.official(clock),
         runbooks=stage.runbooks,
         standing=Standing(),

@@ -8,7 +8,6 @@ from pitcrew.core.investigation import ends_at
 from pitcrew.core.observation import Observation
 from pitcrew.core.pick import Pick, Reading, added, changed
 from pitcrew.loop.desk import Desk
-from pitcrew.loop.seeing import see
 from pitcrew.loop.tools import Tools
 
 
@@ -39,7 +38,7 @@ async def _read(desk: Desk, pick: Pick, *, within_s: float) -> Reading:
     other = next((one for one in desk.neighbours(desk.service) if one.service.key == pick.of), None)
     if other is None:
         return Reading(pick=pick, trouble="no more of it may be shown")
-    tools = _tools(other, partial(see, other.crew, other.service))
+    tools = _tools(other, partial(other.crew.observer.look, other.service))
     return await tools.read(pick, other.watch.sight, within_s=within_s)
 
 

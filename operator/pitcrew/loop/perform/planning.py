@@ -108,6 +108,7 @@ def case_of(desk: Desk, attempt: Attempt) -> Case:
             "history": asdict(history),
         },
         doubt=attempt.doubt,
+        seen=desk.watch.seen,
     )
 
 
