@@ -34,7 +34,9 @@ from pitcrew.ports import (
     JournalStore,
     Ledger,
     ManifestSource,
+    Mechanic,
     Observer,
+    Official,
     ReportSink,
     RuleCompiler,
     RunbookSearch,
@@ -57,6 +59,24 @@ MECHANIC = DEFAULT_MECHANIC
 
 
 @dataclass(frozen=True, kw_only=True)
+class Together:
+    """What the Official and the Mechanic hold where they run in this process."""
+
+    rules: RuleCompiler
+    key: "SigningKey"
+    permits: Ledger
+    spent: Ledger
+    actuators: Mapping[TargetKind, Actuator]
+    locks: TargetLock
+
+    async def close(self) -> None:
+        """Let go of everything held."""
+        for actuator in self.actuators.values():
+            await actuator.close()
+        self.locks.close()
+
+
+@dataclass(frozen=True, kw_only=True)
 class World:
     """Every adapter, before it is joined with the others."""
 
@@ -65,17 +85,12 @@ class World:
     journal_files: JournalStore
     clock: Clock
     runtimes: Mapping[TargetKind, Runtime]
-    actuators: Mapping[TargetKind, Actuator]
     observer: Observer
-    rules: RuleCompiler
     status: StatusSink
     reports: ReportSink
     runbooks: RunbookSource
     manifests: ManifestSource
-    locks: TargetLock
-    key: "SigningKey"
-    permits: Ledger
-    spent: Ledger
+    roles: Together
     stop: StopSwitch
     witnesses: tuple[Witness, ...] = ()
     consultant: Consultant | None = None
@@ -96,12 +111,11 @@ class Operator:
     async def close(self) -> None:
         """Let go of everything; targets stay as they are."""
         await asyncio.gather(*(witness.close() for witness in self.world.witnesses))
-        halves: list[Runtime | Actuator] = [*self.world.runtimes.values(), *self.world.actuators.values()]
-        for half in halves:
-            await half.close()
+        for runtime in self.world.runtimes.values():
+            await runtime.close()
+        await self.world.roles.close()
         if self.world.consultant is not None:
             await self.world.consultant.close()
-        self.world.locks.close()
         self.world.journal_files.close()
         self.world.lock.close()
 
@@ -158,17 +172,19 @@ def open_world(settings: Settings) -> World:
         journal_files=journal,
         clock=clock,
         runtimes=runtimes,
-        actuators=actuators,
         observer=LocalObserver(runtimes=runtimes, prober=prober, clock=clock),
-        rules=CelCompiler(),
         status=StatusFiles(state / "status", heartbeat_s=settings.heartbeat_s),
         reports=ReportFiles(state / "reports"),
         runbooks=runbooks,
         manifests=ManifestWatch(settings.manifests, extra_checks=check_rules),
-        locks=locks,
-        key=signing_key(state / "official"),
-        permits=LedgerFile(path=state / "official" / "ledger.jsonl"),
-        spent=LedgerFile(path=state / "mechanic" / "spent.jsonl"),
+        roles=Together(
+            rules=CelCompiler(),
+            key=signing_key(state / "official"),
+            permits=LedgerFile(path=state / "official" / "ledger.jsonl"),
+            spent=LedgerFile(path=state / "mechanic" / "spent.jsonl"),
+            actuators=actuators,
+            locks=locks,
+        ),
         stop=StopFile(state=state),
         witnesses=_witnesses(settings, journal, _breakers(runtimes, consultant)),
         consultant=consultant,
@@ -257,33 +273,8 @@ def _runtimes(
 
 def assemble(world: World, settings: Settings) -> Operator:
     """Join the adapters into an operator."""
-    from pitcrew.mechanic.acting import VerifyingMechanic
-    from pitcrew.official.permits import Limits, SigningOfficial
-
     standing, sky = Standing(), Sky()
-    limits = Limits(permit_ttl_s=settings.permit_ttl_s, everywhere_max=settings.actions_everywhere_max)
-    official = SigningOfficial(
-        key=world.key,
-        ledger=world.permits,
-        compiler=world.rules,
-        mechanic=MECHANIC,
-        now=world.clock.now,
-        stop=world.stop,
-        own=OwnUser(uid=os.geteuid(), may_approve=settings.own_user_may_approve),
-        guardrails=world.manifests.guardrails,
-        limits=limits,
-        suspended=lambda service: standing.of(service, world.clock.now().at),
-        storm=lambda: str(sky),
-    )
-    mechanic = VerifyingMechanic(
-        id=MECHANIC,
-        key=world.key.public_key(),
-        ledger=world.spent,
-        actuators=world.actuators,
-        now=world.clock.now,
-        stop=world.stop,
-        suspended=lambda service: _suspended(service, standing, world.clock) or str(sky),
-    )
+    official, mechanic = _roles(world, settings, standing, sky)
     crew = Crew(
         settings=settings,
         clock=world.clock,
@@ -318,6 +309,38 @@ def assemble(world: World, settings: Settings) -> Operator:
         manifests=settings.manifests,
     )
     return Operator(fleet=fleet, control=control, ending=ending, journal=world.journal, world=world)
+
+
+def _roles(world: World, settings: Settings, standing: Standing, sky: Sky) -> tuple[Official, Mechanic]:
+    """The Official and the Mechanic, as the world has them."""
+    from pitcrew.mechanic.acting import VerifyingMechanic
+    from pitcrew.official.permits import Limits, SigningOfficial
+
+    roles = world.roles
+    limits = Limits(permit_ttl_s=settings.permit_ttl_s, everywhere_max=settings.actions_everywhere_max)
+    official = SigningOfficial(
+        key=roles.key,
+        ledger=roles.permits,
+        compiler=roles.rules,
+        mechanic=MECHANIC,
+        now=world.clock.now,
+        stop=world.stop,
+        own=OwnUser(uid=os.geteuid(), may_approve=settings.own_user_may_approve),
+        guardrails=world.manifests.guardrails,
+        limits=limits,
+        suspended=lambda service: standing.of(service, world.clock.now().at),
+        storm=lambda: str(sky),
+    )
+    mechanic = VerifyingMechanic(
+        id=MECHANIC,
+        key=roles.key.public_key(),
+        ledger=roles.spent,
+        actuators=roles.actuators,
+        now=world.clock.now,
+        stop=world.stop,
+        suspended=lambda service: _suspended(service, standing, world.clock) or str(sky),
+    )
+    return official, mechanic
 
 
 def _suspended(service: HealthyService, standing: Standing, clock: Clock) -> str:

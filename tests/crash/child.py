@@ -91,18 +91,19 @@ def killable(job: Job) -> Callable[[Settings], Operator]:
 
 def _wrapped(world: World, state: Path, points: Points, bug: Bug) -> World:
     journal: Journal = KillableJournal(world.journal, directory=state / "journal", clock=world.clock, points=points)
-    spent: Ledger = KillableLedger(world.spent, path=state / "mechanic" / "spent.jsonl", points=points)
+    roles = world.roles
+    spent: Ledger = KillableLedger(roles.spent, path=state / "mechanic" / "spent.jsonl", points=points)
     if bug is Bug.LATE_INTENTS:
         journal = LateIntents(journal, world.clock)
     if bug is Bug.FORGETFUL_LEDGER:
         spent = ForgetfulLedger(spent)
-    return replace(
-        world,
-        journal=journal,
-        permits=KillableLedger(world.permits, path=state / "official" / "ledger.jsonl", points=points),
+    roles = replace(
+        roles,
+        permits=KillableLedger(roles.permits, path=state / "official" / "ledger.jsonl", points=points),
         spent=spent,
-        actuators={kind: KillableActuator(each, points=points) for kind, each in world.actuators.items()},
+        actuators={kind: KillableActuator(each, points=points) for kind, each in roles.actuators.items()},
     )
+    return replace(world, journal=journal, roles=roles)
 
 
 def live(job: Job) -> int:

@@ -18,7 +18,7 @@ from pitcrew.adapters.observer.local import LocalObserver
 from pitcrew.adapters.policy.cel import CelCompiler
 from pitcrew.adapters.runbooks.files import RunbookFiles
 from pitcrew.adapters.search.fts5 import Fts5Search
-from pitcrew.bootstrap import Operator, World, assemble
+from pitcrew.bootstrap import Operator, Together, World, assemble
 from pitcrew.core.conditions import Condition, ServiceStatus
 from pitcrew.core.event import (
     EVENT_TYPES,
@@ -275,17 +275,19 @@ class House:
             journal_files=self.journal,
             clock=self.clock,
             runtimes=runtimes,
-            actuators={kind: self.actuator_of(self.engine)},
             observer=LocalObserver(runtimes=runtimes, prober=self.prober, clock=self.clock),
-            rules=CelCompiler(),
             status=status,
             reports=reports,
             runbooks=_runbooks(self.settings.runbooks),
             manifests=self.manifests,
-            locks=NoOtherOperator(),
-            key=signing_key(self.official),
-            permits=LedgerFile(path=self.official / "ledger.jsonl"),
-            spent=LedgerFile(path=self.mechanic / "spent.jsonl"),
+            roles=Together(
+                rules=CelCompiler(),
+                key=signing_key(self.official),
+                permits=LedgerFile(path=self.official / "ledger.jsonl"),
+                spent=LedgerFile(path=self.mechanic / "spent.jsonl"),
+                actuators={kind: self.actuator_of(self.engine)},
+                locks=NoOtherOperator(),
+            ),
             stop=Switch(self),
             witnesses=self.witnesses,
             consultant=self.consultant,
