@@ -7,6 +7,7 @@ from typing import Protocol
 
 from pitcrew.core.action import Action, Seen, Trace
 from pitcrew.core.approval import Approval, ApprovalRequest, Decision
+from pitcrew.core.caller import Caller
 from pitcrew.core.conditions import ServiceStatus
 from pitcrew.core.cost import Usage
 from pitcrew.core.event import Event
@@ -282,6 +283,17 @@ class Official(Protocol):
     async def permit_undo(self, service: HealthyService, plan: Plan) -> Permit | PermitRefused:
         """A permit to undo a plan that was permitted before; costs no budget. Refused where PitCrew was stopped, the
         mode no longer acts, or no permit to do was ever issued for this digest."""
+
+
+class Tokens(Protocol):
+    """The bearer tokens of callers over the network."""
+
+    def who(self, token: str) -> Caller | None:
+        """Whom a token stands for now; None where it is nobody's, was revoked or expired. Cheap, from any thread.
+
+        Raises:
+            Unavailable: it cannot be told now; nobody may be let in.
+        """
 
 
 class StopSwitch(Protocol):

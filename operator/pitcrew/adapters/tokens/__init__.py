@@ -1,0 +1,1 @@
+"""Where bearer tokens are kept: `files` is a file of their hashes."""
