@@ -6,6 +6,7 @@ changes a `World` and hands it on; the product itself has no seams for tests.
 
 import asyncio
 import os
+import pwd
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ from pitcrew.adapters.journal.files import JournalFiles
 from pitcrew.adapters.lock.files import TargetLocks, default_directory
 from pitcrew.adapters.lock.state import StateLock
 from pitcrew.core.approval import OwnUser
+from pitcrew.core.errors import InvalidInput
 from pitcrew.core.order import Standing
 from pitcrew.core.policy import suspension
 from pitcrew.core.resource import DEFAULT_MECHANIC, HealthyService, TargetKind
@@ -42,6 +44,7 @@ from pitcrew.ports import (
     RunbookSearch,
     RunbookSource,
     Runtime,
+    Signatures,
     StatusSink,
     StopSwitch,
     TargetLock,
@@ -92,6 +95,7 @@ class World:
     manifests: ManifestSource
     roles: Together
     stop: StopSwitch
+    signatures: Signatures | None = None
     witnesses: tuple[Witness, ...] = ()
     consultant: Consultant | None = None
     search: RunbookSearch | None = None
@@ -186,11 +190,25 @@ def open_world(settings: Settings) -> World:
             locks=locks,
         ),
         stop=StopFile(state=state),
+        signatures=_signatures(settings),
         witnesses=_witnesses(settings, journal, _breakers(runtimes, consultant)),
         consultant=consultant,
         search=_search(runbooks) if consultant else None,
         transcripts=TranscriptFiles(state / "model"),
     )
+
+
+def _signatures(settings: Settings) -> Signatures | None:
+    if settings.allowed_signers is not None:
+        from pitcrew.adapters.signatures.ssh import SshSignatures
+
+        return SshSignatures(settings.allowed_signers)
+    if settings.approvals_signed:
+        raise InvalidInput(
+            "setting approvals_signed: only signed decisions are to be taken, and no file says whose keys sign; "
+            "name one with PITCREW_ALLOWED_SIGNERS"
+        )
+    return None
 
 
 def _search(runbooks: RunbookSource) -> RunbookSearch:
@@ -314,6 +332,7 @@ def assemble(world: World, settings: Settings) -> Operator:
 def _roles(world: World, settings: Settings, standing: Standing, sky: Sky) -> tuple[Official, Mechanic]:
     """The Official and the Mechanic, as the world has them."""
     from pitcrew.mechanic.acting import VerifyingMechanic
+    from pitcrew.official.asked import Hands
     from pitcrew.official.permits import Limits, SigningOfficial
 
     roles = world.roles
@@ -325,11 +344,13 @@ def _roles(world: World, settings: Settings, standing: Standing, sky: Sky) -> tu
         mechanic=MECHANIC,
         now=world.clock.now,
         stop=world.stop,
-        own=OwnUser(uid=os.geteuid(), may_approve=settings.own_user_may_approve),
+        own=OwnUser(uid=os.geteuid(), may_approve=settings.own_user_may_approve, name=_own_name()),
         guardrails=world.manifests.guardrails,
         limits=limits,
         suspended=lambda service: standing.of(service, world.clock.now().at),
         storm=lambda: str(sky),
+        hands=Hands(signatures=world.signatures, only_signed=settings.approvals_signed),
+        separated=False,
     )
     mechanic = VerifyingMechanic(
         id=MECHANIC,
@@ -341,6 +362,14 @@ def _roles(world: World, settings: Settings, standing: Standing, sky: Sky) -> tu
         suspended=lambda service: _suspended(service, standing, world.clock) or str(sky),
     )
     return official, mechanic
+
+
+def _own_name() -> str:
+    """The name of the user PitCrew runs as; a uid that this machine has no name for is nobody's name."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"#{os.geteuid()}"
 
 
 def _suspended(service: HealthyService, standing: Standing, clock: Clock) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from pitcrew.core.action import Action, Seen, Trace
-from pitcrew.core.approval import Approval, ApprovalRequest, Decision
+from pitcrew.core.approval import Approval, ApprovalRequest, Decision, Hearing, Signer, Unverified
 from pitcrew.core.caller import Caller
 from pitcrew.core.conditions import ServiceStatus
 from pitcrew.core.cost import Usage
@@ -268,13 +268,16 @@ class Official(Protocol):
         """Ask people for a decision on exactly this plan, durably; asked again it is the same request."""
 
     async def decide(
-        self, plan_digest: str, decision: Decision, person: Person, reason: str
+        self, plan_digest: str, decision: Decision, person: Person, reason: str, *, signed: str = ""
     ) -> Approval | PermitRefused:
-        """A person's decision on a plan that was asked about, durable before it is returned; once, and never changed.
-        Refused, with the reason, where this person may not, or there is nothing to decide any more."""
+        """One person's decision on a plan that was asked about, durable before it is returned, and never changed.
 
-    async def decision(self, plan_digest: str) -> Approval | None:
-        """What people, or time, decided on a plan that was asked about; None while it is open."""
+        `person` is whom the way in authenticated. `signed`, where it is given, is an armored SSH signature over the
+        core's `statement` of exactly this decision: then the principal of its key decides, and `person` only brought
+        it. Refused, with the reason, where this person may not, or there is nothing to decide any more."""
+
+    async def decision(self, plan_digest: str) -> Hearing:
+        """What people decided on a plan that was asked about, and what people or time made of it in the end."""
 
     async def permit(self, service: HealthyService, plan: Plan, case: Case) -> Permit | PermitRefused:
         """A permit to do exactly this plan, issued only where judging it again, now, allows it. Counted in the budgets
@@ -293,6 +296,17 @@ class Tokens(Protocol):
 
         Raises:
             Unavailable: it cannot be told now; nobody may be let in.
+        """
+
+
+class Signatures(Protocol):
+    """Tells whose key a signature is by. It holds public keys only: what verifies can never forge."""
+
+    async def verify(self, statement: str, signature: str, at: datetime) -> Signer | Unverified:
+        """The one principal whose key, valid at `at` and for decisions, signed exactly this statement.
+
+        Never raises, and ends within seconds, whatever the signature is: what cannot be verified is `Unverified`, with
+        the reason in it, and so is a key that stands for several principals, or for one that cannot be typed.
         """
 
 

@@ -87,6 +87,12 @@ class Settings(BaseModel):
     model_transcripts_days: Annotated[int, Field(ge=0, le=3_650)] = 14
     """Days that prompts and answers are kept in `STATE/model`, redacted, for `pitcrew why --prompt`; two weeks outlast
     most postmortems. 0 keeps none."""
+    allowed_signers: Path | None = None
+    """File that says whose SSH keys sign decisions, as git uses it; only root or PitCrew's user may be able to write
+    it; default: none, and no signature counts."""
+    approvals_signed: bool = False
+    """Whether only signed decisions are taken. It is a setting and not part of a policy, since who declares a service
+    must not be able to loosen how people prove who they are; default: the kernel's word will do on one machine."""
     heartbeat_s: Annotated[int, Field(ge=1, le=3600)] = 30
     """Seconds after which an unchanged status is written again, so that its age tells whether PitCrew lives."""
     webhook: Annotated[str, Field(max_length=2000)] | None = None

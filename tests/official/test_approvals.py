@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pitcrew.core.action import Restart
-from pitcrew.core.approval import Approval, ApprovalRequest, Decision
+from pitcrew.core.approval import Approval, ApprovalRequest, Decision, Hearing
 from pitcrew.core.order import Person, Suspension
 from pitcrew.core.permit import Permit, PermitRefused
 from pitcrew.core.policy import Effect
@@ -51,7 +51,7 @@ def test_a_decision_stands_across_restarts_and_is_never_changed(desk: Desk, agai
         refused = await official.decide(PLAN.digest, again, ALICE, "changed my mind")
         assert isinstance(refused, PermitRefused)
         assert "decided already" in refused.reason
-        assert await official.decision(PLAN.digest) == first
+        assert (await official.decision(PLAN.digest)).final == first
         assert (await official.judge(ASKS, PLAN, case())).effect is Effect.DENY
 
     asyncio.run(test())
@@ -62,7 +62,7 @@ def test_expiry_is_a_denial_also_after_a_restart_and_of_an_unused_approval(desk:
         await desk.opened().ask(ASKS, PLAN, case())
         desk.time.move(600)
         official = desk.opened()
-        decided = await official.decision(PLAN.digest)
+        decided = (await official.decision(PLAN.digest)).final
         assert decided is not None
         assert decided.decision is Decision.EXPIRE
         assert isinstance(await official.decide(PLAN.digest, Decision.APPROVE, ALICE, "late"), PermitRefused)
@@ -98,7 +98,7 @@ def test_who_is_not_listed_and_what_was_never_asked_is_refused(desk: Desk) -> No
         lenient = desk.opened()
         for person in (EVE, Person(uid=OWN_UID, name="alice"), Person(uid=0, name="root")):
             assert isinstance(await lenient.decide(PLAN.digest, Decision.APPROVE, person, "ok"), PermitRefused)
-        assert await lenient.decision(PLAN.digest) is None
+        assert await lenient.decision(PLAN.digest) == Hearing()
 
     asyncio.run(test())
 
@@ -129,7 +129,7 @@ def test_a_ledger_that_cannot_be_written_asks_nobody_and_keeps_no_decision(desk:
         damaged = desk.opened()
         assert isinstance(await damaged.ask(ASKS, PLAN, case()), PermitRefused)
         assert isinstance(await damaged.decide(PLAN.digest, Decision.APPROVE, ALICE, "ok"), PermitRefused)
-        assert await damaged.decision(PLAN.digest) is None
+        assert await damaged.decision(PLAN.digest) == Hearing()
         assert (await damaged.judge(ASKS, PLAN, case())).effect is Effect.DENY
 
     asyncio.run(test())

@@ -130,7 +130,7 @@ def _attempt(attempt: Attempt) -> Iterator[str]:
     if attempt.verdict is not None:
         yield f"{what}: verdict: {attempt.verdict.effect}: {attempt.verdict.reason}"
     if attempt.request is not None:
-        yield f"{what}: a person was asked: {approval.told(attempt.approval) if attempt.approval else 'open'}"
+        yield f"{what}: a person was asked: {'; '.join(map(approval.told, attempt.people)) or 'open'}"
     if attempt.turned:
         yield f"{what}: turned away, nothing was touched: {attempt.turned}"
     elif attempt.seen is not None and attempt.acted_at is not None:

@@ -1,7 +1,8 @@
 """Orders: what a person tells PitCrew to do or to leave, and who that person is.
 
-Identity comes from the operating system (the peer of a socket), never from a field that somebody wrote (S13). Orders
-are records of the journal; which suspensions stand is read off them, so that they survive every restart.
+Identity comes from whoever authenticated it (the peer of a socket, a token, a key), never from a field that somebody
+wrote (S13). Orders are records of the journal; which suspensions stand is read off them, so that they survive every
+restart.
 """
 
 from collections.abc import Mapping
@@ -22,14 +23,19 @@ REASON_BYTES_MAX = 400
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Person:
-    """A user of this machine, as the operating system knows them."""
+    """Whom somebody authenticated: a user of this machine, the holder of a token, or the principal of an SSH key.
 
-    uid: int
+    `uid` and `groups` are the operating system's word, and there is none of it in the other ways; `known_by` is what
+    is shown instead, such as `token` or `ssh SHA256:...`.
+    """
+
+    uid: int | None
     name: str
     groups: tuple[str, ...] = ()
+    known_by: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name} (uid {self.uid})"
+        return f"{self.name} ({self.known_by or f'uid {self.uid}'})"
 
 
 class OrderKind(StrEnum):

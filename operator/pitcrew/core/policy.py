@@ -104,6 +104,8 @@ class Case:
     """Why a person must decide, whatever the ladder allows: two opinions that differ, or one that no rule shares."""
     seen: Observation | None = None
     """The newest look at the service, from which the Official can tell for itself."""
+    proposer: str = ""
+    """The name of the assistant whose diagnosis led to the plan; empty where the operator itself proposed it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -221,11 +223,12 @@ def judge(
     unread: tuple[Unread, ...] = (),
     action: str = "",
     doubt: str = "",
+    separated: bool = False,
 ) -> Verdict:
     """The verdict on a plan of this risk level; `case` is what the rules in CEL see.
 
     `guards` are the policies that bind the service, `unread` those that could; `action` is the name of what is planned;
-    `doubt` asks a person.
+    `doubt` asks a person; `separated` tells whether Driver, Official and Mechanic are processes of their own.
     """
     rulings = (
         *_stop(spending, now),
@@ -235,6 +238,7 @@ def judge(
         *_mode(service.spec.policy.mode),
         *_ladders(service, level),
         *_second_opinion(doubt),
+        *_separation(level, separated=separated),
         *_attempts(service, tries),
         *_budgets(service, spending, now),
         *_cooldown(service.spec.policy.cooldown, spending, now),
@@ -344,6 +348,14 @@ def _ladders(service: HealthyService, level: Level) -> tuple[Ruling, ...]:
 
 def _second_opinion(doubt: str) -> tuple[Ruling, ...]:
     return (Ruling(rule="second-opinion", effect=Effect.REQUIRE_APPROVAL, message=doubt),) if doubt else ()
+
+
+def _separation(level: Level, *, separated: bool) -> tuple[Ruling, ...]:
+    """In one process a permit stops bugs and lying models, and no process that was taken over; a person does."""
+    if separated or level.rank < Level.HIGH.rank:
+        return ()
+    message = f"risk {level} never runs without a person while Driver, Official and Mechanic are one process"
+    return (Ruling(rule="separation", effect=Effect.REQUIRE_APPROVAL, message=message),)
 
 
 def _attempts(service: HealthyService, tries: Tries) -> tuple[Ruling, ...]:

@@ -21,7 +21,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
-from pitcrew.core.approval import Decision
+from pitcrew.core.approval import SIGNATURE_BYTES_MAX, Decision
 from pitcrew.core.errors import PitCrewError
 from pitcrew.core.order import REASON_BYTES_MAX, Order, OrderKind, Person
 from pitcrew.core.record import Json
@@ -30,7 +30,7 @@ from pitcrew.loop.control import Control
 
 SOCKET = "run/control.sock"
 LINE_BYTES_MAX = 16 * 1024
-"""Bytes of one request; the longest is a reason."""
+"""Bytes of one request; the longest is a reason with a signature."""
 TALKS_MAX = 32
 """Connections served at once; a user who opens more waits, and delays no effect and no probe."""
 TALK_S = 10.0
@@ -62,6 +62,7 @@ class Decide(_Request):
     plan: Word
     decision: Literal["Approve", "Deny"]
     reason: Reason
+    signed: Annotated[str, StringConstraints(max_length=SIGNATURE_BYTES_MAX)] = ""
 
 
 class Everywhere(_Request):
@@ -184,7 +185,9 @@ async def _carried_out(control: Control, person: Person, line: bytes) -> Json:
             return control.question(incident)
         case Decide():
             decision = Decision(request.decision)
-            return await control.decide(person, request.incident, request.plan, decision, request.reason)
+            return await control.decide(
+                person, request.incident, request.plan, decision, request.reason, signed=request.signed
+            )
         case Everywhere(do=do, reason=reason):
             return await control.give(Order(kind=_ORDERS[do], by=person, reason=clean(reason, REASON_BYTES_MAX)))
         case OneService():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pitcrew.core import order as orders
 from pitcrew.core.action import describe
-from pitcrew.core.approval import Decision, told
+from pitcrew.core.approval import Decision, progress, request_data, told
 from pitcrew.core.errors import JournalError, Refused
 from pitcrew.core.incident import Attempt, Phase
 from pitcrew.core.order import REASON_BYTES_MAX, Order, OrderKind, Person, Standing
@@ -67,12 +67,15 @@ class Control:
             else [],
             "asked": request.of_whom,
             "expiresAt": request.expires_at.isoformat(timespec="seconds"),
-            "decided": told(attempt.approval) if attempt.approval else None,
+            "decided": told(attempt.approval) if attempt.approval else progress(request, attempt.given) or None,
+            "request": request_data(request),
             "plan": plan.data,
         }
 
-    async def decide(self, person: Person, incident: str, plan_digest: str, decision: Decision, reason: str) -> str:
-        """Decide on the plan with this digest; what was decided, for people.
+    async def decide(
+        self, person: Person, incident: str, plan_digest: str, decision: Decision, reason: str, *, signed: str = ""
+    ) -> str:
+        """Decide on the plan with this digest; what was decided, for people. `signed` is as in the port `Official`.
 
         Raises:
             Refused: the plan is not the one that is asked about, or this person may not decide on it.
@@ -81,12 +84,15 @@ class Control:
         if attempt.plan.digest != plan_digest:
             now = attempt.plan.digest[:16]
             raise Refused(f"the plan changed: {incident} is about plan {now} now, not {plan_digest[:16]}; look again")
-        answer = await self.official.decide(plan_digest, decision, person, clean(reason, REASON_BYTES_MAX))
+        reason = clean(reason, REASON_BYTES_MAX)
+        answer = await self.official.decide(plan_digest, decision, person, reason, signed=signed)
         if isinstance(answer, PermitRefused):
             _log.warning("decision refused", extra={"incident": incident, "text": f"{person}: {answer.reason}"})
             raise Refused(answer.reason)
         self.fleet.wake(ServiceKey(attempt.plan.service))
-        return f"{incident}: plan {plan_digest[:16]} {told(answer)}"
+        hearing = await self.official.decision(plan_digest)
+        came = progress(attempt.request, hearing.given) if attempt.request and hearing.final is None else ""
+        return f"{incident}: plan {plan_digest[:16]} {told(answer)}{f' ({came})' if came else ''}"
 
     async def give(self, order: Order) -> str:
         """Carry out an order of a person and record it; what holds now, for people.

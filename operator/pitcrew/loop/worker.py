@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
-from pitcrew.core.approval import ApprovalRequest
+from pitcrew.core.approval import ApprovalRequest, progress
 from pitcrew.core.deviation import deviating_since, next_probe_in_s, severity
 from pitcrew.core.errors import JournalError, PitCrewError
 from pitcrew.core.event import (
@@ -18,6 +18,7 @@ from pitcrew.core.event import (
 )
 from pitcrew.core.incident import (
     TRANSITIONS,
+    Attempt,
     Impossible,
 )
 from pitcrew.core.observation import RuntimeFacts
@@ -170,10 +171,11 @@ def _waits_for(step: Step) -> str:
     if isinstance(step, JudgeAgain) and step.attempt.verdict is not None:
         return f"held: {step.attempt.verdict.reason}"
     if isinstance(step, HearDecision) and step.attempt.request is not None:
-        return _asked(step.attempt.plan.incident, step.attempt.request)
+        return _asked(step.attempt, step.attempt.request)
     return f"{type(step).__name__}: cannot be told now; tried again"
 
 
-def _asked(incident: str, request: ApprovalRequest) -> str:
-    until = f"{request.expires_at:%Y-%m-%d %H:%M:%S} UTC"
-    return f"approval by {request.of_whom}, until {until}: `pitcrew approve {incident} --reason ...`"
+def _asked(attempt: Attempt, request: ApprovalRequest) -> str:
+    until, came = f"{request.expires_at:%Y-%m-%d %H:%M:%S} UTC", progress(request, attempt.given)
+    so_far = f" ({came})" if came else ""
+    return f"approval by {request.of_whom}{so_far}, until {until}: `pitcrew approve {request.incident} --reason ...`"

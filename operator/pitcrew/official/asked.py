@@ -1,26 +1,42 @@
 """What people were asked and what they decided, as the ledger tells it: write-once, and bound to a plan digest."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from pydantic import TypeAdapter
 
-from pitcrew.core.approval import Approval, ApprovalRequest, OwnUser, expired, refusal
+from pitcrew.core.approval import (
+    SIGNATURE_BYTES_MAX,
+    Approval,
+    ApprovalRequest,
+    Decision,
+    Hearing,
+    OwnUser,
+    Signed,
+    Unverified,
+    expired,
+    refusal,
+    request_data,
+    request_from,
+    settled,
+    statement,
+)
 from pitcrew.core.errors import JournalDamaged
 from pitcrew.core.order import Person
+from pitcrew.core.permit import PermitRefused
 from pitcrew.core.record import Entry, Json, Record
+from pitcrew.ports import Signatures
 
 ASKED = "ApprovalRequest"
 DECIDED = "Approval"
 TYPES = frozenset({ASKED, DECIDED})
-_REQUEST: TypeAdapter[ApprovalRequest] = TypeAdapter(ApprovalRequest)
 _APPROVAL: TypeAdapter[Approval] = TypeAdapter(Approval)
 
 
 def asked_entry(request: ApprovalRequest, service: str) -> Entry:
     """The ledger's line for a request."""
-    data: dict[str, Json] = _REQUEST.dump_python(request, mode="json")
-    return Entry(type=ASKED, data=data, service=service, incident=request.incident)
+    return Entry(type=ASKED, data=request_data(request), service=service, incident=request.incident)
 
 
 def decided_entry(approval: Approval, request: ApprovalRequest) -> Entry:
@@ -29,43 +45,114 @@ def decided_entry(approval: Approval, request: ApprovalRequest) -> Entry:
     return Entry(type=DECIDED, data=data, incident=request.incident)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hand:
+    """Whose decision it is, and what proves it: the signer of a signature, else whom the way in authenticated."""
+
+    person: Person
+    signed: Signed | None = None
+    carried_by: str = ""
+
+    def decided(self, plan_digest: str, decision: Decision, reason: str, at: datetime) -> Approval:
+        """The decision of this hand."""
+        return Approval(
+            plan_digest=plan_digest,
+            decision=decision,
+            by=str(self.person),
+            uid=self.person.uid,
+            reason=reason,
+            at=at,
+            name=self.person.name,
+            signed=self.signed,
+            carried_by=self.carried_by,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hands:
+    """How decisions are proven: `signatures` verifies them, and `only_signed` takes no other."""
+
+    signatures: Signatures | None = None
+    only_signed: bool = False
+
+    async def of(
+        self,
+        request: ApprovalRequest,
+        decision: Decision,
+        person: Person,
+        reason: str,
+        signed: str,
+        now: Callable[[], datetime],
+    ) -> Hand | PermitRefused:
+        """Whose decision this is. The statement is spelt here, from the request that was asked, never taken over."""
+        if not signed:
+            if self.only_signed:
+                return PermitRefused(reason="only signed decisions are taken here; sign it: `pitcrew approve --sign`")
+            return Hand(person=person)
+        if self.signatures is None:
+            return PermitRefused(reason="no signature can be verified here: the setting allowed_signers names no file")
+        if len(signed) > SIGNATURE_BYTES_MAX:
+            return PermitRefused(reason=f"the signature is longer than {SIGNATURE_BYTES_MAX} bytes")
+        spelt = statement(request, decision, reason)
+        found = await self.signatures.verify(spelt, signed, now())
+        if isinstance(found, Unverified):
+            return PermitRefused(reason=f"the signature proves nothing: {found.reason}")
+        signer = Person(uid=None, name=found.principal, known_by=f"ssh {found.fingerprint}")
+        proof = Signed(signer=found, statement=spelt, signature=signed)
+        return Hand(person=signer, signed=proof, carried_by=str(person))
+
+
 @dataclass(kw_only=True, slots=True)
 class Questions:
     """Requests and decisions by plan digest, and the newest request of each incident."""
 
     requests: dict[str, ApprovalRequest] = field(default_factory=dict)
-    decisions: dict[str, Approval] = field(default_factory=dict)
+    decisions: dict[str, tuple[Approval, ...]] = field(default_factory=dict)
     newest: dict[str, str] = field(default_factory=dict)
 
     def add(self, record: Record) -> None:
-        """Take one durable line in; the first decision on a digest stands.
+        """Take one durable line in; the first request on a digest stands, and decisions keep their order.
 
         Raises:
             JournalDamaged: it holds neither a request nor a decision.
         """
         try:
             if record.type == ASKED:
-                request = _REQUEST.validate_python(dict(record.data))
-                self.requests[request.plan_digest] = request
+                request = request_from(dict(record.data))
+                self.requests.setdefault(request.plan_digest, request)
                 self.newest[request.incident] = request.plan_digest
             else:
                 approval = _APPROVAL.validate_python(dict(record.data))
-                self.decisions.setdefault(approval.plan_digest, approval)
+                self.decisions[approval.plan_digest] = (*self.given(approval.plan_digest), approval)
         except ValueError:
             raise JournalDamaged(f"ledger record {record.seq} is no {record.type}; restore the file") from None
 
-    def refusal(self, plan_digest: str, person: Person, own: OwnUser, now: datetime) -> str | None:
-        """Why this person may not decide on this plan now, or None."""
+    def given(self, plan_digest: str) -> tuple[Approval, ...]:
+        """What people decided on a plan so far, oldest first."""
+        return self.decisions.get(plan_digest, ())
+
+    def open(self, plan_digest: str) -> ApprovalRequest | PermitRefused:
+        """The request to decide on, or why there is none."""
         request = self.requests.get(plan_digest)
         if request is None:
-            return "nobody was asked about this plan"
+            return PermitRefused(reason="nobody was asked about this plan")
         if self.newest[request.incident] != plan_digest:
-            return "the plan changed since, and the new one is asked about anew"
-        return refusal(request, self.decisions.get(plan_digest), person, own, now)
+            return PermitRefused(reason="the plan changed since, and the new one is asked about anew")
+        return request
 
-    def decision(self, plan_digest: str, now: datetime) -> Approval | None:
-        """What was decided, by people or by time; None while the request is open, or where there is none."""
-        request = self.requests.get(plan_digest)
-        if request is None or plan_digest in self.decisions:
-            return self.decisions.get(plan_digest)
-        return expired(request) if now >= request.expires_at else None
+    def refusal(self, decided: Approval, person: Person, own: OwnUser) -> str | None:
+        """Why this decision may not be taken now, or None."""
+        request = self.open(decided.plan_digest)
+        if isinstance(request, PermitRefused):
+            return request.reason
+        return refusal(request, self.given(decided.plan_digest), decided, person, own)
+
+    def hearing(self, plan_digest: str, now: datetime) -> Hearing:
+        """What was decided, by people or by time; empty where nobody was asked."""
+        request, given = self.requests.get(plan_digest), self.given(plan_digest)
+        if request is None:
+            return Hearing()
+        final = settled(request, given)
+        if final is None and now >= request.expires_at:
+            final = expired(request)
+        return Hearing(given=given, final=final)

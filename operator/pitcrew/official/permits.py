@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pitcrew.core.action import describe
-from pitcrew.core.approval import Approval, ApprovalRequest, Decision, OwnUser, asked, with_approval
+from pitcrew.core.approval import Approval, ApprovalRequest, Decision, Hearing, OwnUser, asked, with_approval
 from pitcrew.core.errors import InvalidInput, JournalError
-from pitcrew.core.order import Person, Suspension
+from pitcrew.core.order import REASON_BYTES_MAX, Person, Suspension
 from pitcrew.core.permit import Direction, Permit, PermitRefused
 from pitcrew.core.policy import (
     Case,
@@ -30,7 +30,8 @@ from pitcrew.core.policy import (
 from pitcrew.core.proposal import Plan
 from pitcrew.core.record import Entry, Instant, digest
 from pitcrew.core.resource import HealthyService, Mode, RemediationPolicy, Rule
-from pitcrew.official.asked import asked_entry, decided_entry
+from pitcrew.core.untrusted import clean
+from pitcrew.official.asked import Hand, Hands, asked_entry, decided_entry
 from pitcrew.official.case import case_of, undeclared, unfit
 from pitcrew.official.issued import Lately, names_of, to_entry
 from pitcrew.ports import Ledger, RuleCompiler
@@ -80,7 +81,8 @@ class SigningOfficial:
 
     `mechanic` is the id that permits are made out to; `now` the trusted clock; `stop` whether a person stopped PitCrew;
     `suspended` what a person ordered for one service; `own` the user PitCrew runs as; `guardrails` the policies of the
-    platform as declared now; `storm` why nothing is acted on while many services fail at once, empty while none do.
+    platform as declared now; `storm` why nothing is acted on while many services fail at once, empty while none do;
+    `hands` how decisions are proven; `separated` whether the loop and the Mechanic are processes of their own.
     """
 
     key: Ed25519PrivateKey
@@ -94,6 +96,8 @@ class SigningOfficial:
     limits: Limits = field(default_factory=Limits)
     suspended: Callable[[str], Suspension | None] = nobody_suspended
     storm: Callable[[], str] = no_storm
+    hands: Hands = field(default_factory=Hands)
+    separated: bool = False
     serial: Callable[[], str] = new_serial
     _lately: Lately | None = field(default=None, init=False)
     _compiled: dict[str, tuple[CompiledRule, ...]] = field(default_factory=dict, init=False)
@@ -109,16 +113,26 @@ class SigningOfficial:
         return await self._to_its_end(self._ask_in_turn(service, plan, case))
 
     async def decide(
-        self, plan_digest: str, decision: Decision, person: Person, reason: str
+        self, plan_digest: str, decision: Decision, person: Person, reason: str, *, signed: str = ""
     ) -> Approval | PermitRefused:
-        """A person's decision, durable before it is returned; the first one stands."""
-        return await self._to_its_end(self._decide_in_turn(plan_digest, decision, person, reason))
-
-    async def decision(self, plan_digest: str) -> Approval | None:
-        """What was decided; nothing where the ledger cannot be trusted."""
+        """One person's decision, durable before it is returned. A signature is verified outside of the turn, so that
+        nobody waits for it."""
+        reason = clean(reason, REASON_BYTES_MAX)
         async with self._turn:
             lately = await self._read()
-            return None if isinstance(lately, str) else lately.questions.decision(plan_digest, self.now().at)
+        request = PermitRefused(reason=lately) if isinstance(lately, str) else lately.questions.open(plan_digest)
+        if isinstance(request, PermitRefused):
+            return request
+        hand = await self.hands.of(request, decision, person, reason, signed, lambda: self.now().at)
+        if isinstance(hand, PermitRefused):
+            return hand
+        return await self._to_its_end(self._decide_in_turn(plan_digest, decision, hand, reason))
+
+    async def decision(self, plan_digest: str) -> Hearing:
+        """What was heard so far; nothing where the ledger cannot be trusted."""
+        async with self._turn:
+            lately = await self._read()
+            return Hearing() if isinstance(lately, str) else lately.questions.hearing(plan_digest, self.now().at)
 
     async def permit(self, service: HealthyService, plan: Plan, case: Case) -> Permit | PermitRefused:
         """A permit to do this plan, where judging it again, now, says Allow."""
@@ -151,24 +165,22 @@ class SigningOfficial:
                 return PermitRefused(reason=f"{verdict.effect}: {verdict.reason}")
             policy, now = service.spec.policy, self.now().at
             until = now + timedelta(seconds=policy.approve_within)
-            request = asked(plan.incident, plan.digest, case.level, policy.approvers, now, until)
+            proposer = case.proposer or self.own.name
+            request = asked(plan.incident, plan.digest, case.level, policy.approvers, now, until, proposer)
             refused = await self._keep(asked_entry(request, service.key), lately)
             return PermitRefused(reason=refused) if refused else request
 
     async def _decide_in_turn(
-        self, plan_digest: str, decision: Decision, person: Person, reason: str
+        self, plan_digest: str, decision: Decision, hand: Hand, reason: str
     ) -> Approval | PermitRefused:
         async with self._turn:
             lately = await self._read()
             if isinstance(lately, str):
                 return PermitRefused(reason=lately)
-            now, questions = self.now().at, lately.questions
-            refused = questions.refusal(plan_digest, person, self.own, now)
+            approval, questions = hand.decided(plan_digest, decision, reason, self.now().at), lately.questions
+            refused = questions.refusal(approval, hand.person, self.own)
             if refused or decision is Decision.EXPIRE:
                 return PermitRefused(reason=refused or "only time lets a request expire")
-            approval = Approval(
-                plan_digest=plan_digest, decision=decision, by=str(person), uid=person.uid, reason=reason, at=now
-            )
             refused = await self._keep(decided_entry(approval, questions.requests[plan_digest]), lately)
             return PermitRefused(reason=refused) if refused else approval
 
@@ -264,10 +276,11 @@ class SigningOfficial:
             bound.unread,
             plan.action.name,
             case.doubt,
+            self.separated,
         )
         if isinstance(lately, Lately):
-            questions, asked_of = lately.questions, plan.digest
-            verdict = with_approval(verdict, questions.requests.get(asked_of), questions.decisions.get(asked_of), now)
+            request, given = lately.questions.requests.get(plan.digest), lately.questions.given(plan.digest)
+            verdict = with_approval(verdict, request, given, case.level, now)
         if not found:
             return verdict
         return replace(verdict, effect=Effect.DENY, rulings=(*found, *verdict.rulings), until=None)

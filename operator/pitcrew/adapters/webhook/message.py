@@ -18,6 +18,7 @@ URGENT: Mapping[str, bool] = {
     "Opened": False,
     "Escalated": True,
     "ApprovalAsked": True,
+    "ApprovalGiven": True,
     "Verified": False,
     "Checked": False,
     "Healed": False,
@@ -67,7 +68,7 @@ def transition(event: Event, incident: Incident, at: datetime) -> Transition | N
 
 def _asked(kind: str, incident: Incident) -> str:
     """What a person is asked for, where one is."""
-    if kind == "ApprovalAsked":
+    if kind in ("ApprovalAsked", "ApprovalGiven"):
         return f"decide: `pitcrew approve {incident.id} --reason ...`, or `pitcrew deny`"
     return _line(incident.ask) if URGENT[kind] else ""
 

@@ -10,6 +10,7 @@ from pitcrew.core.event.value import (
     Acted,
     Advised,
     ApprovalAsked,
+    ApprovalGiven,
     Checked,
     Decided,
     Diagnosed,
@@ -84,6 +85,7 @@ def _told_of_attempt(
     event: Planned
     | Judged
     | ApprovalAsked
+    | ApprovalGiven
     | Decided
     | Permitted
     | Checked
@@ -101,7 +103,7 @@ def _told_of_attempt(
             return f"the Official says {verdict.effect}: {verdict.reason}"
         case ApprovalAsked(request=request):
             return f"asks a person: {request.of_whom}; open until {request.expires_at:%Y-%m-%d %H:%M:%S} UTC"
-        case Decided(approval=decided):
+        case ApprovalGiven(approval=decided) | Decided(approval=decided):
             return approval.told(decided)
         case Permitted(permit=permit):
             return f"permit {permit.serial} to {permit.direction}, until {permit.expires_at:%H:%M:%S}"

@@ -101,6 +101,14 @@ class ApprovalAsked:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ApprovalGiven:
+    """One of several people approved the plan; it waits for another."""
+
+    type: Literal["ApprovalGiven"] = "ApprovalGiven"
+    approval: Approval
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Decided:
     """A person decided on the plan, or time did."""
 
@@ -344,6 +352,7 @@ Event = (
     | NothingToTry
     | Judged
     | ApprovalAsked
+    | ApprovalGiven
     | Decided
     | Permitted
     | Checked

@@ -67,6 +67,7 @@ TRANSITIONS: Mapping[tuple[Phase | None, str], Phase] = {
     (P.HELD, "Reconsidered"): P.DETECTED,
     (P.ASKING, "ApprovalAsked"): P.AWAITING_APPROVAL,
     (P.ASKING, "Turned"): P.DETECTED,
+    (P.AWAITING_APPROVAL, "ApprovalGiven"): P.AWAITING_APPROVAL,
     (P.AWAITING_APPROVAL, "Decided/Approve"): P.ALLOWED,
     (P.AWAITING_APPROVAL, "Decided/Deny"): P.STUCK,
     (P.AWAITING_APPROVAL, "Decided/Expire"): P.STUCK,

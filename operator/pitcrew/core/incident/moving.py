@@ -13,6 +13,7 @@ from pitcrew.core.event import (
     Acted,
     Advised,
     ApprovalAsked,
+    ApprovalGiven,
     Checked,
     Decided,
     Diagnosed,
@@ -210,6 +211,8 @@ def _absorb_attempt(incident: Incident, event: Event, at: datetime) -> Incident:
             return _with_attempt(judged, verdict=verdict)
         case ApprovalAsked(request=request):
             return _with_attempt(incident, request=request)
+        case ApprovalGiven(approval=one):
+            return _with_attempt(incident, given=(*incident.attempt.given, one))
         case Decided(approval=decided):
             denied = decided.decision is not Decision.APPROVE
             stuck = replace(incident, stuck_because=approval.told(decided), ask="") if denied else incident

@@ -96,6 +96,8 @@ class Attempt:
     doubt: str = ""
     verdict: Verdict | None = None
     request: ApprovalRequest | None = None
+    given: tuple[Approval, ...] = ()
+    """The approvals of people that were not enough by themselves, oldest first; `approval` ended the request."""
     approval: Approval | None = None
     permit: Permit | None = None
     trace: Trace | None = None
@@ -112,6 +114,11 @@ class Attempt:
     undo_tries: int = 0
     beside: tuple[str, ...] = ()
     """The dependencies that were down when it was planned: that it did not help may be for them."""
+
+    @property
+    def people(self) -> tuple[Approval, ...]:
+        """Every decision that was heard on the plan, oldest first."""
+        return (*self.given, *((self.approval,) if self.approval else ()))
 
     @property
     def touched(self) -> bool:

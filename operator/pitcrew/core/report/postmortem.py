@@ -166,7 +166,7 @@ def _verdict(attempt: Attempt) -> list[str]:
 def _approval(attempt: Attempt) -> list[str]:
     if attempt.request is None:
         return []
-    came = approval.told(attempt.approval) if attempt.approval else "open"
+    came = "; ".join(map(approval.told, attempt.people)) or "open"
     return [f"**Approval** (people): asked {_said(attempt.request.of_whom)}; {_said(came)}"]
 
 

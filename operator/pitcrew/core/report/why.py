@@ -259,6 +259,8 @@ def _approval(attempt: Attempt) -> tuple[Section, ...]:
     if request is None:
         return ()
     came = approval.told(decided) if decided else "open"
+    so_far = approval.progress(request, attempt.people) if decided is None else ""
+    people: list[Json] = [_person(one) for one in attempt.people]
     data: dict[str, Json] = {
         "asked": request.of_whom,
         "askedAt": request.asked_at.isoformat(),
@@ -269,12 +271,26 @@ def _approval(attempt: Attempt) -> tuple[Section, ...]:
         "uid": decided.uid if decided else None,
         "reason": decided.reason if decided else None,
         "decidedAt": decided.at.isoformat() if decided else None,
+        "people": people,
     }
     lines = [
         f"asked {request.asked_at:%H:%M:%S}: {request.of_whom}; open until {request.expires_at:%Y-%m-%d %H:%M:%S}",
-        f"{came}{f' ({decided.at:%H:%M:%S})' if decided else ''}, for plan {request.plan_digest}",
+        *(f"{approval.told(one)} ({one.at:%H:%M:%S})" for one in attempt.given),
+        f"{so_far or came}{f' ({decided.at:%H:%M:%S})' if decided else ''}, for plan {request.plan_digest}",
     ]
     return (_section("approval", "Approval (people)", lines, data),)
+
+
+def _person(one: approval.Approval) -> Json:
+    signer = one.signed.signer if one.signed else None
+    return {
+        "decision": str(one.decision),
+        "by": one.by,
+        "reason": one.reason,
+        "at": one.at.isoformat(),
+        "signedWith": signer.fingerprint if signer else None,
+        "carriedBy": one.carried_by or None,
+    }
 
 
 def _permit(key: str, title: str, permit: Permit) -> Section:

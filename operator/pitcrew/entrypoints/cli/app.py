@@ -201,6 +201,11 @@ def report(incident: IncidentId, state: State = STATE) -> None:
 Reason = Annotated[str, typer.Option("--reason", help="Why; becomes part of the record.")]
 Plan = Annotated[str | None, typer.Option("--plan", metavar="DIGEST", help="Decide only if this is what is asked.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask again at the terminal.")]
+Sign = Annotated[bool, typer.Option("--sign", help="Sign it with an SSH key; who you are is whose key it is.")]
+SshKey = Annotated[
+    Path | None,
+    typer.Option("--ssh-key", metavar="KEY", help="Sign with this key; the .pub of one in an agent will do."),
+]
 
 
 @app.command()
@@ -208,14 +213,16 @@ def approve(
     incident: IncidentId,
     reason: Reason,
     plan: Plan = None,
+    sign: Sign = False,
+    ssh_key: SshKey = None,
     yes: Yes = False,
     state: State = STATE,
     output: Format = Output.TABLE,
 ) -> None:
-    """Approve the plan that an incident asks about; it is shown first. Who you are is what the system says."""
-    from pitcrew.entrypoints.cli.orders import decide
+    """Approve the plan that an incident asks about; it is shown first. Who you are is what system or key says."""
+    from pitcrew.entrypoints.cli.orders import Pen, decide
 
-    decide(there(state), incident, "Approve", reason, plan, yes=yes, output=output)
+    decide(there(state), incident, "Approve", reason, plan, Pen(sign=sign, key=ssh_key), yes=yes, output=output)
 
 
 @app.command()
@@ -223,14 +230,16 @@ def deny(
     incident: IncidentId,
     reason: Reason,
     plan: Plan = None,
+    sign: Sign = False,
+    ssh_key: SshKey = None,
     yes: Yes = False,
     state: State = STATE,
     output: Format = Output.TABLE,
 ) -> None:
     """Deny the plan that an incident asks about; it is shown first, and goes to a person."""
-    from pitcrew.entrypoints.cli.orders import decide
+    from pitcrew.entrypoints.cli.orders import Pen, decide
 
-    decide(there(state), incident, "Deny", reason, plan, yes=yes, output=output)
+    decide(there(state), incident, "Deny", reason, plan, Pen(sign=sign, key=ssh_key), yes=yes, output=output)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """`pitcrew audit`: its words, options and exit codes."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,6 +28,29 @@ def audit_verify(
     from pitcrew.entrypoints.cli.audit import verify_journal
 
     if not verify_journal(there(state), head, journal_key, output):
+        raise typer.Exit(BAD_NEWS)
+
+
+@audit_app.command("approvals")
+def audit_approvals(
+    incident: Annotated[
+        str | None, typer.Argument(metavar="[INCIDENT]", help="One incident; default: every decision there is.")
+    ] = None,
+    allowed_signers: Annotated[
+        Path | None,
+        typer.Option(
+            "--allowed-signers",
+            metavar="FILE",
+            help="Whose keys sign, as git uses it; default: the setting.",
+        ),
+    ] = None,
+    state: State = STATE,
+    output: Format = Output.TABLE,
+) -> None:
+    """Verify every recorded decision anew: who approved exactly what. Exit code 1 when one does not hold."""
+    from pitcrew.entrypoints.cli.approvals import audit_decisions
+
+    if not audit_decisions(there(state), incident, allowed_signers, output):
         raise typer.Exit(BAD_NEWS)
 
 

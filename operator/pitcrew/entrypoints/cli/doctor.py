@@ -5,6 +5,7 @@ Nothing is changed: no key is made, no lock is taken for longer than a look, no 
 
 import asyncio
 import os
+import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,7 @@ from pitcrew.adapters.status.text import read_status
 from pitcrew.core.chain import Damage, verify
 from pitcrew.core.cost import dollars
 from pitcrew.core.dependency import graph_of, remarks
-from pitcrew.core.errors import PitCrewError
+from pitcrew.core.errors import InvalidInput, PitCrewError
 from pitcrew.core.record import Json
 from pitcrew.core.runbook import Runbook
 from pitcrew.entrypoints.cli.names import manifest_files, service_name
@@ -266,6 +267,27 @@ def _orders(settings: Settings) -> Iterator[Guard]:
         yield _armed("own user's approval", f"{own}, which PitCrew runs as, approves nothing")
 
 
+def _signatures(settings: Settings) -> Iterator[Guard]:
+    """Whether decisions can be signed, must be, and by whose word a key is a person's."""
+    from pitcrew.adapters.signatures.allowed import read_allowed
+
+    name, path = "signed approvals", settings.allowed_signers
+    if path is None and settings.approvals_signed:
+        yield _missing(name, "must be signed, and no file says whose keys sign", "set PITCREW_ALLOWED_SIGNERS")
+    elif path is None:
+        yield _off(name, "none: people are known by the kernel's word", "set PITCREW_ALLOWED_SIGNERS")
+    elif shutil.which("ssh-keygen") is None:
+        yield _missing(name, "ssh-keygen is not here", "install OpenSSH's client")
+    else:
+        try:
+            keys = [line for line in read_allowed(path).splitlines() if line.strip() and not line.startswith(b"#")]
+        except InvalidInput as error:
+            yield _missing(name, str(error), "no signature counts meanwhile")
+            return
+        must = "no other decision is taken" if settings.approvals_signed else "the kernel's word will do as well"
+        yield _armed(name, f"{path}: {len(keys)} keys, which only its owner can change; {must}")
+
+
 def _telling(settings: Settings) -> Iterator[Guard]:
     ways = {"webhook": settings.webhook, "heartbeat": settings.heartbeat_url, "metrics": settings.metrics_addr}
     told = [name for name, address in ways.items() if address]
@@ -398,7 +420,7 @@ def _asking(settings: Settings) -> str:
 
 def _separation(settings: Settings) -> Iterator[Guard]:
     seen = "none: Driver, Official and Mechanic share one process; permits stop bugs, not a process taken over"
-    yield _off("separation", seen)
+    yield _off("separation", seen, "so a plan of risk High or above waits for a person, whatever autoUpTo says")
 
 
 _LOOKS = (
@@ -412,6 +434,7 @@ _LOOKS = (
     _engine,
     _stop,
     _orders,
+    _signatures,
     _telling,
     _policies,
     _runbooks,

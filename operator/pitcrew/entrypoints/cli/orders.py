@@ -5,13 +5,17 @@ import os
 import socket
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
 from pitcrew.core.errors import InvalidInput, Refused, Unavailable
+from pitcrew.core.order import REASON_BYTES_MAX
 from pitcrew.core.record import Json
+from pitcrew.core.untrusted import clean
 from pitcrew.entrypoints.cli.output import Output, mapping, say, say_data, shown
+from pitcrew.entrypoints.cli.signing import signed
 
 SOCKET = "control.sock"
 ANSWER_S = 15.0
@@ -64,8 +68,16 @@ def _away(place: Path, error: OSError) -> str:
     )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pen:
+    """Whether a decision is signed, and with which key; None is the usual one of `~/.ssh`."""
+
+    sign: bool = False
+    key: Path | None = None
+
+
 def decide(
-    state: Path, incident: str, decision: str, reason: str, plan: str | None, *, yes: bool, output: Output
+    state: Path, incident: str, decision: str, reason: str, plan: str | None, pen: Pen, *, yes: bool, output: Output
 ) -> None:
     """Show the plan that an incident asks about, and decide on exactly that one.
 
@@ -79,8 +91,11 @@ def decide(
     if plan is None and not yes and sys.stdin.isatty() and not typer.confirm(f"{decision} this plan?"):
         say("nothing was decided")
         raise typer.Exit(1)
+    reason = clean(reason, REASON_BYTES_MAX)
+    signature = signed(question, decision, reason, pen.key) if pen.sign or pen.key else ""
     request: dict[str, Json] = {"do": "decide", "incident": incident, "plan": digest, "decision": decision}
-    say(shown(ask(state, {**request, "reason": reason})), error=output.for_tools)
+    answer = ask(state, {**request, "reason": reason, **({"signed": signature} if signature else {})})
+    say(shown(answer), error=output.for_tools)
 
 
 def _show(question: Mapping[str, Json], output: Output) -> None:

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pitcrew.core.action import Irreversible
 from pitcrew.core.event import (
     ApprovalAsked,
+    ApprovalGiven,
     Decided,
     Event,
     NothingToTry,
@@ -128,9 +129,12 @@ async def ask_approval(desk: Desk, attempt: Attempt) -> Event:
 
 
 async def hear_decision(desk: Desk, attempt: Attempt) -> Event | None:
-    """A request that is still open is nothing new, and leaves no record."""
-    approval = await desk.crew.official.decision(attempt.plan.digest)
-    return Decided(approval=approval) if approval else None
+    """A request that is still open is nothing new, and leaves no record; each approval on the way leaves one."""
+    hearing = await desk.crew.official.decision(attempt.plan.digest)
+    on_the_way = [one for one in hearing.given if one != hearing.final]
+    if len(on_the_way) > len(attempt.given):
+        return ApprovalGiven(approval=on_the_way[len(attempt.given)])
+    return Decided(approval=hearing.final) if hearing.final else None
 
 
 async def ask_permit(desk: Desk, attempt: Attempt) -> Event:
