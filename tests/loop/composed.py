@@ -31,7 +31,7 @@ from pitcrew.core.observation import ProbeResult, RuntimeState
 from pitcrew.core.record import Entry, Record
 from pitcrew.core.resource import HealthyService, HttpGet, ServiceKey, TcpSocket
 from pitcrew.official.key import signing_key
-from pitcrew.ports import Actuator, Consultant, ReportSink, Runtime, StatusSink, Witness
+from pitcrew.ports import Actuator, Consultant, ReportSink, Runtime, Signatures, StatusSink, Witness
 from pitcrew.settings import Settings
 from tests.fakes.engine import Away, FakeEngine, FakeTarget
 from tests.fakes.journal import FakeJournal
@@ -223,6 +223,9 @@ class House:
         self.witnesses: tuple[Witness, ...] = ()
         self.consultant: Consultant | None = None
         self.transcripts = FakeTranscripts()
+        self.signatures: Signatures | None = None
+        self.separated = False
+        """Whether it is composed as with processes of their own, where High may act without a person."""
         self._told: tuple[int, list[Incident]] = (0, [])
         self.runtime_of: Callable[[FakeEngine], Runtime] = FakeRuntime
         self.actuator_of: Callable[[FakeEngine], Actuator] = FakeActuator
@@ -293,6 +296,8 @@ class House:
             consultant=self.consultant,
             search=_search(self.settings.runbooks) if self.consultant else None,
             transcripts=self.transcripts,
+            signatures=self.signatures,
+            separated=self.separated,
         )
         return assemble(world, self.settings)
 

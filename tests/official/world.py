@@ -15,11 +15,12 @@ from pitcrew.core.policy import NO_GUARDRAILS, Case, Guardrails, Tries, policy_d
 from pitcrew.core.proposal import Plan
 from pitcrew.core.record import Instant
 from pitcrew.core.resource import HealthyService, Level
+from pitcrew.official.asked import Hands
 from pitcrew.official.key import signing_key
 from pitcrew.official.permits import Limits, SigningOfficial
 
 FLAG = "/app/broken.flag"
-OWN_UID = 990
+OWN_UID, OWN_NAME = 990, "pitcrew"
 """The user PitCrew runs as here."""
 
 
@@ -91,6 +92,8 @@ class Desk:
     own_may: bool = False
     guardrails: Guardrails = NO_GUARDRAILS
     storm: str = ""
+    hands: Hands = field(default_factory=Hands)
+    separated: bool = False
 
     @property
     def ledger(self) -> Path:
@@ -104,8 +107,10 @@ class Desk:
             mechanic="local",
             now=self.time.now,
             stop=StopFile(state=self.state),
-            own=OwnUser(uid=OWN_UID, may_approve=self.own_may),
+            own=OwnUser(uid=OWN_UID, may_approve=self.own_may, name=OWN_NAME),
             limits=self.limits,
             guardrails=lambda: self.guardrails,
             storm=lambda: self.storm,
+            hands=self.hands,
+            separated=self.separated,
         )

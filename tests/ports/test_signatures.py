@@ -26,7 +26,9 @@ ALICE = "alice@example.org"
 class World(Protocol):
     """Keys, who is allowed, and what verifies."""
 
-    signatures: Signatures
+    @property
+    def signatures(self) -> Signatures:
+        """What verifies."""
 
     def key(self, name: str) -> str:
         """A key, known by a name of its own."""
@@ -48,7 +50,7 @@ class World(Protocol):
 
 class Fake:
     def __init__(self) -> None:
-        self.signatures = self.fake = FakeSignatures()
+        self.signatures = FakeSignatures()
 
     def key(self, name: str) -> str:
         return name
@@ -62,10 +64,12 @@ class Fake:
         after: datetime | None = None,
         namespaces: str = SIGNATURE_NAMESPACE,
     ) -> None:
-        self.fake.lines.append(Line(principals=principals, key=key, before=before, after=after, namespaces=namespaces))
+        self.signatures.lines.append(
+            Line(principals=principals, key=key, before=before, after=after, namespaces=namespaces)
+        )
 
     def sign(self, key: str, statement: str, namespace: str = SIGNATURE_NAMESPACE) -> str:
-        return self.fake.sign(key, statement, namespace)
+        return self.signatures.sign(key, statement, namespace)
 
 
 class Ssh:
@@ -264,8 +268,8 @@ def test_a_key_in_an_agent_signs_by_its_public_half(ssh: Ssh, tmp_path: Path, mo
     alice = ssh.key("a")
     ssh.allow(ALICE, alice)
     agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(tmp_path / "agent")], stdout=subprocess.PIPE)
+    assert agent.stdout is not None
     try:
-        assert agent.stdout is not None
         agent.stdout.readline()
         monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
         subprocess.run(["ssh-add", "-q", alice], check=True, capture_output=True, timeout=30)
