@@ -191,7 +191,10 @@ def open_world(settings: Settings) -> World:
         ),
         stop=StopFile(state=state),
         signatures=_signatures(settings),
-        witnesses=_witnesses(settings, journal, _breakers(runtimes, consultant)),
+        witnesses=(
+            *_witnesses(settings, journal, _breakers(runtimes, consultant)),
+            *_leaving_heads(settings, journal, state),
+        ),
         consultant=consultant,
         search=_search(runbooks) if consultant else None,
         transcripts=TranscriptFiles(state / "model"),
@@ -242,6 +245,36 @@ def _witnesses(
 
         found.append(Metrics(breakers=breakers, address=settings.metrics_addr))
     return tuple(found)
+
+
+def _leaving_heads(settings: Settings, journal: JournalFiles, state: Path) -> tuple[Witness, ...]:
+    """Who passes the journal's head on, where it is to leave this host."""
+    if not (settings.head_syslog or settings.head_webhook or settings.head_file):
+        return ()
+    from pitcrew.adapters.heads.file import HeadFile
+    from pitcrew.adapters.heads.leaving import LeavingHeads, Place
+    from pitcrew.adapters.heads.state_id import state_id
+    from pitcrew.adapters.heads.syslog import Syslog
+    from pitcrew.adapters.heads.webhook import HeadWebhook
+    from pitcrew.adapters.journal.disk import read_key
+
+    places: list[Place] = []
+    if settings.head_syslog:
+        places.append(Syslog(settings.head_syslog))
+    if settings.head_webhook:
+        key = read_key(settings.webhook_key, "webhook key") if settings.webhook_key else None
+        places.append(HeadWebhook(settings.head_webhook, key=key))
+    if settings.head_file:
+        places.append(HeadFile(settings.head_file))
+    return (
+        LeavingHeads(
+            places,
+            head=lambda: journal.head,
+            now=lambda: journal.clock.now().at,
+            state=state_id(state),
+            every_records=settings.head_every_records,
+        ),
+    )
 
 
 def _breakers(

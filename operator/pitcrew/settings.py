@@ -103,6 +103,16 @@ class Settings(BaseModel):
     """http or https address that is asked with GET while PitCrew can work; its silence should wake somebody."""
     heartbeat_url_interval_s: Annotated[int, Field(ge=5, le=86_400)] = 60
     """Seconds between two beats to `heartbeat_url`; dead man's switches usually wait for some minutes."""
+    head_every_records: Annotated[int, Field(ge=1, le=1_000_000)] = 50
+    """Records after which the journal's head leaves the host anew; an incident has some twenty, so that what an
+    intruder could rewrite unseen is the last two or three. It also leaves at start and at end."""
+    head_syslog: Annotated[str, Field(max_length=300)] | None = None
+    """Where heads go as RFC 5424 messages: the path of a Unix datagram socket such as `/dev/log`, `udp://HOST:PORT` or
+    `tcp://HOST:PORT`; default: nowhere."""
+    head_webhook: Annotated[str, Field(max_length=2000)] | None = None
+    """http or https address that heads are posted to, signed with `webhook_key` if there is one; default: nowhere."""
+    head_file: Path | None = None
+    """File that heads are appended to. It must be there, and should belong to another user; default: none."""
     metrics_addr: Annotated[str, Field(max_length=100)] | None = None
     """HOST:PORT that shows metrics to Prometheus; without a host on loopback only; default: nowhere."""
 

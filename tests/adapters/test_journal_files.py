@@ -17,6 +17,7 @@ from pitcrew.adapters.journal.disk import Disk, read_key
 from pitcrew.adapters.journal.files import JournalFiles, Limits, audit
 from pitcrew.core.chain import Damage
 from pitcrew.core.errors import InvalidInput, JournalDamaged, JournalUnwritable
+from pitcrew.core.heads import OutsideHead
 from pitcrew.core.record import FRAGMENT_SET_ASIDE, SEALED, Entry, Instant, Record
 from tests.fakes.clock import FakeClock
 
@@ -135,7 +136,7 @@ def test_reopening_goes_on_with_the_chain(path: Path) -> None:
         assert journal.head == first.head
         (second,) = append(journal, 2)
         assert (second.seq, second.prev) == (2, first.hash)
-    assert audit(path, head=second.hash).fault is None
+    assert audit(path, heads=[OutsideHead(hash=second.hash)]).fault is None
 
 
 def test_the_clock_goes_on_from_the_last_record(path: Path) -> None:
@@ -205,9 +206,9 @@ def test_every_flipped_bit_in_the_files_is_found(path: Path) -> None:
         whole = file.read_bytes()
         for at in range(len(whole)):
             flip(file, at)
-            assert audit(path, head=head).fault is not None, (file.name, at)
+            assert audit(path, heads=[OutsideHead(hash=head)]).fault is not None, (file.name, at)
             file.write_bytes(whole)
-    assert audit(path, head=head).fault is None
+    assert audit(path, heads=[OutsideHead(hash=head)]).fault is None
 
 
 APPEND_FOR_EVER = """
@@ -490,7 +491,7 @@ def test_a_removed_last_segment_shows_against_the_head(path: Path) -> None:
     head = audit(path).head.hash
     (path / "000003.jsonl").unlink()
     assert audit(path).fault is None
-    fault = audit(path, head=head).fault
+    fault = audit(path, heads=[OutsideHead(hash=head)]).fault
     assert fault is not None
     assert fault.damage is Damage.TRUNCATED
 
@@ -546,7 +547,7 @@ def test_there_is_no_journal_where_there_is_no_directory(path: Path) -> None:
 def test_the_golden_journal_of_the_first_schema_replays(path: Path) -> None:
     path.mkdir()
     (path / "000001.jsonl").write_bytes(GOLDEN.read_bytes())
-    chain = audit(path, key=KEY, head=GOLDEN.with_suffix(".head").read_text().strip())
+    chain = audit(path, key=KEY, heads=[OutsideHead(hash=GOLDEN.with_suffix(".head").read_text().strip())])
     assert (chain.fault, chain.head.seq, chain.unkeyed) == (None, 4, 2)
     with opened(path, key=KEY) as journal:
         assert [record.type for record in journal.read()] == ["Opened", "Noted", "Noted", "Closed"]

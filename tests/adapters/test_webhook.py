@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from pitcrew.adapters.webhook.message import URGENT
-from pitcrew.adapters.webhook.post import SIGNATURE, Limits, Webhook
+from pitcrew.adapters.webhook.post import Limits, Webhook
+from pitcrew.adapters.webhook.signed import SIGNATURE
 from pitcrew.core.errors import InvalidInput
 from pitcrew.core.event import Event, from_record
 from pitcrew.core.incident import Incident, advance

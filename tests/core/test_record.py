@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pitcrew.core.chain import Chain, Damage, verify
 from pitcrew.core.errors import InvalidInput
+from pitcrew.core.heads import OutsideHead
 from pitcrew.core.record import (
     GENESIS,
     RECORD_BYTES_MAX,
@@ -39,12 +40,12 @@ def chain_of(count: int, key: bytes | None = None, after: Head | None = None, no
     return stored
 
 
-def check(stored: Sequence[bytes], key: bytes | None = None, head: str | None = None) -> Chain:
-    return verify(((f"f:{number}", line) for number, line in enumerate(stored, start=1)), key=key, head=head)
+def check(stored: Sequence[bytes], key: bytes | None = None, *heads: OutsideHead) -> Chain:
+    return verify(((f"f:{number}", line) for number, line in enumerate(stored, start=1)), key=key, heads=heads)
 
 
-def first_fault(stored: Sequence[bytes], key: bytes | None = None, head: str | None = None) -> tuple[str, int, Damage]:
-    fault = check(stored, key, head).fault
+def first_fault(stored: Sequence[bytes], key: bytes | None = None, *heads: OutsideHead) -> tuple[str, int, Damage]:
+    fault = check(stored, key, *heads).fault
     assert fault is not None
     return fault.place, fault.seq, fault.damage
 
@@ -199,7 +200,7 @@ def test_a_whole_chain_holds_and_tells_its_head() -> None:
 
 def test_nothing_is_a_chain_that_begins_at_genesis() -> None:
     assert check([]) == Chain()
-    assert check([], head=GENESIS).fault is None
+    assert check([], None, OutsideHead(hash=GENESIS)).fault is None
 
 
 @pytest.mark.parametrize("key", [None, KEY], ids=["without key", "with key"])
@@ -279,13 +280,13 @@ def test_a_cut_tail_shows_against_a_head_kept_elsewhere_only() -> None:
     stored = chain_of(4)
     head = parse(stored[-1]).hash
     assert check(stored[:3]).fault is None
-    assert first_fault(stored[:3], head=head) == ("f:3", 4, Damage.TRUNCATED)
-    assert first_fault([], head=head) == ("journal", 1, Damage.TRUNCATED)
+    assert first_fault(stored[:3], None, OutsideHead(hash=head)) == ("f:3", 4, Damage.TRUNCATED)
+    assert first_fault([], None, OutsideHead(hash=head)) == ("journal", 1, Damage.TRUNCATED)
 
 
 def test_a_chain_that_went_on_still_holds_an_earlier_head() -> None:
     stored = chain_of(4)
-    assert all(check(stored, head=parse(line).hash).fault is None for line in stored)
+    assert all(check(stored, None, OutsideHead(hash=parse(line).hash)).fault is None for line in stored)
 
 
 def test_a_chain_written_anew_without_the_key_is_found_with_it() -> None:

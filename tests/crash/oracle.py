@@ -25,6 +25,7 @@ from pitcrew.core.event import (
     UndoPermitted,
     from_record,
 )
+from pitcrew.core.heads import OutsideHead
 from pitcrew.core.incident import (
     Phase,
     replay_all,
@@ -78,7 +79,7 @@ def at_the_end(state: Path, head: str | None, torn: int, witnessed: Counter[str]
 
     `head` is the last record that was durable at the last kill, `torn` how many writes of the journal were cut short.
     """
-    chain = audit(state / "journal", head=head)
+    chain = audit(state / "journal", heads=[OutsideHead(hash=head)] if head else [])
     if chain.fault is not None:
         yield f"journal: {chain.fault}"
         return

@@ -4,15 +4,16 @@
 first bad record; only a `Sealed` record, which follows the last good one and carries the digest of every line skipped,
 lets the chain go on. What was sealed away is no longer read, stays reported, and cannot be changed unnoticed either.
 
-What a chain without an outside head cannot prove is told in `record`.
+What a chain without an outside head cannot prove is told in `record`; heads that left the host are compared here.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from pitcrew.core.errors import InvalidInput
+from pitcrew.core.heads import OutsideHead
 from pitcrew.core.record import GENESIS, SEALED, Head, Json, Record, hash_holds, mac_holds, parse
 
 
@@ -34,7 +35,9 @@ class Damage(StrEnum):
     FRAGMENT = "fragment"
     """The last line has no newline: a write that a crash cut short, set aside when the journal is opened."""
     TRUNCATED = "truncated"
-    """The expected head is nowhere in the chain: its end was cut off, or it is another chain."""
+    """A head from outside is nowhere in the chain: its end was cut off, or it is another chain."""
+    REWRITTEN = "rewritten"
+    """The chain is whole, but a head from outside tells of another record in this place: it was written anew."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,19 +85,28 @@ class Chain:
     acknowledged: tuple[Acknowledged, ...] = ()
     skipped: Mapping[str, Json] = field(default_factory=dict)
     """Of the lines from `fault` on: how many, and their SHA-256. A `Sealed` record must carry it as `skipped`."""
+    unheld: tuple[OutsideHead, ...] = ()
+    """Heads from outside that are not of this chain, in the order given; of a sound chain the first is its fault."""
+    sealed_away: tuple[OutsideHead, ...] = ()
+    """Heads from outside of records in damage that a person has sealed since."""
 
     def reads(self, line: int) -> bool:
         """Whether the line of this number is a record of the chain."""
         return line < self.lines and not any(line in gone.lines for gone in self.acknowledged)
 
 
-def verify(lines: Iterable[tuple[str, bytes]], *, key: bytes | None = None, head: str | None = None) -> Chain:
+def verify(lines: Iterable[tuple[str, bytes]], *, key: bytes | None = None, heads: Sequence[OutsideHead] = ()) -> Chain:
     """Follow the chain over (place, stored line), naming the first bad record.
 
-    `key` checks the macs: from the first record that has one, all must have one. `head` is the hash of a record that is
-    known to have been there: the last one or any before it; a chain that does not hold it was cut.
+    `key` checks the macs: from the first record that has one, all must have one. `heads` are records that are known to
+    have been there; a chain that does not hold all of them was cut or written anew.
     """
-    walk = _Walk(key=key, awaited=head, head_found=head in (None, GENESIS))
+    walk = _Walk(
+        key=key,
+        heads=heads,
+        awaited=frozenset(head.seq for head in heads if head.seq is not None),
+        awaited_hashes=frozenset(head.hash for head in heads),
+    )
     place = "journal"
     for place, line, following in _with_following(lines):
         walk.take(place, line, following)
@@ -116,8 +128,13 @@ class _Walk:
     """Where a verification has got to."""
 
     key: bytes | None
-    awaited: str | None
-    head_found: bool
+    heads: Sequence[OutsideHead]
+    awaited: frozenset[int]
+    awaited_hashes: frozenset[str]
+    stood: dict[int, Fault] = field(default_factory=dict)
+    """Where the records of awaited numbers stand, as the faults that they are if they are not the awaited ones."""
+    hashes: set[str] = field(default_factory=lambda: {GENESIS})
+    """Of the awaited heads that were found."""
     chain: Chain = field(default_factory=Chain)
     line: int = 0
     keyed: bool = False
@@ -131,12 +148,27 @@ class _Walk:
         self.line += 1
 
     def result(self, place: str) -> Chain:
-        if self.chain.fault is not None:
-            return replace(self.chain, skipped=self._digest_skipped())
-        if self.head_found:
-            return self.chain
-        detail = f"the chain ends at {self.chain.head.hash}, and {self.awaited} is nowhere in it: its end was cut off"
-        return replace(self.chain, fault=self._fault(place, Damage.TRUNCATED, detail))
+        away = tuple(head for head in self.heads if head.hash not in self.hashes and self._is_sealed_away(head))
+        unheld = tuple(head for head in self.heads if head.hash not in self.hashes and head not in away)
+        chain = replace(self.chain, unheld=unheld, sealed_away=away)
+        if chain.fault is not None:
+            return replace(chain, skipped=self._digest_skipped())
+        return replace(chain, fault=self._against(unheld[0], place)) if unheld else chain
+
+    def _against(self, head: OutsideHead, place: str) -> Fault:
+        """What a head that is not of this whole chain says of it."""
+        if head.seq is not None and (found := self.stood.get(head.seq)) is not None:
+            return replace(found, detail=f"{found.detail}, and {head} says {head.hash}: it was written anew")
+        detail = f"the chain ends at {self.chain.head.hash}, and {head.hash} is nowhere in it: its end was cut off"
+        return self._fault(place, Damage.TRUNCATED, f"{detail} ({head})" if head.place else detail)
+
+    def _is_sealed_away(self, head: OutsideHead) -> bool:
+        """Whether the record of a head was among the lines that a person sealed away after it had been passed on."""
+        return head.seq is not None and any(
+            gone.fault.seq <= head.seq < gone.fault.seq + len(gone.lines)
+            and (head.at is None or head.at <= gone.sealed.at)
+            for gone in self.chain.acknowledged
+        )
 
     def _take_next(self, place: str, line: bytes, following: bytes | None) -> None:
         read = self._whole(line, following)
@@ -144,7 +176,7 @@ class _Walk:
         if isinstance(read, Record) and read.type == SEALED and broken is None:
             broken = Damage.REMOVED, "it seals damage, and the damaged lines are no longer before it"
         if isinstance(read, Record) and broken is None:
-            self._accept(read)
+            self._accept(read, place)
         elif isinstance(broken, tuple):
             self.chain = replace(self.chain, fault=self._fault(place, *broken))
             self.skipped = hashlib.sha256(line)
@@ -154,7 +186,7 @@ class _Walk:
         sealed = self._whole(line, None)
         if isinstance(sealed, Record) and sealed.type == SEALED and self._unlinked(sealed, None) is None:
             if sealed.data.get("skipped") == self._digest_skipped():
-                self._acknowledge(sealed)
+                self._acknowledge(sealed, place)
                 return
             self._note(f"sealed at {place}, but what was sealed has changed since")
         self.skipped.update(line)
@@ -189,9 +221,12 @@ class _Walk:
             return Damage.RELINKED, f"its prev is not the hash of record {expected - 1}: one of the two was rewritten"
         return None
 
-    def _accept(self, record: Record) -> None:
+    def _accept(self, record: Record, place: str) -> None:
         self.keyed = self.keyed or bool(record.mac)
-        self.head_found = self.head_found or record.hash == self.awaited
+        if record.seq in self.awaited:
+            self.stood[record.seq] = self._fault(place, Damage.REWRITTEN, f"its hash is {record.hash}")
+        if record.hash in self.awaited_hashes:
+            self.hashes.add(record.hash)
         self.chain = replace(
             self.chain,
             head=record.head,
@@ -200,12 +235,12 @@ class _Walk:
             unkeyed=self.chain.unkeyed + (not self.keyed),
         )
 
-    def _acknowledge(self, sealed: Record) -> None:
+    def _acknowledge(self, sealed: Record, place: str) -> None:
         fault = self.chain.fault
         if fault is not None:
             gone = Acknowledged(fault=fault, lines=range(fault.line, self.line), sealed=sealed)
             self.chain = replace(self.chain, fault=None, acknowledged=(*self.chain.acknowledged, gone))
-            self._accept(sealed)
+            self._accept(sealed, place)
 
     def _note(self, note: str) -> None:
         fault = self.chain.fault

@@ -9,8 +9,9 @@ A record is stored as one line, a JSON object without floats, in one possible sp
 `mac` is HMAC-SHA-256 over the bytes before it. Both are over the stored bytes, so that upcasters never touch the chain.
 
 What a chain without an outside head cannot prove: that nothing was cut off its end, and, without a key, that nobody who
-can write the files wrote all of it anew from some record on. Against the first, compare with a head kept elsewhere
-(status, the log); against the second, the key, which the writer holds: who takes over the writer can write anything.
+can write the files wrote all of it anew from some record on. Against both, compare with heads kept elsewhere (`heads`;
+one is in the status and the log); against the second also the key, which the writer holds: who takes over the writer
+can write anything.
 """
 
 import hashlib

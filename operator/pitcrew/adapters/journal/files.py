@@ -14,6 +14,7 @@ from pitcrew.adapters.journal.segments import Layout, archive_segment, lines, se
 from pitcrew.adapters.journal.tail import Tail
 from pitcrew.core.chain import Chain, verify
 from pitcrew.core.errors import InvalidInput, JournalDamaged, JournalUnwritable
+from pitcrew.core.heads import OutsideHead
 from pitcrew.core.record import (
     FRAGMENT_SET_ASIDE,
     SEALED,
@@ -49,18 +50,18 @@ class _Waiting:
     future: "Future[Record]"
 
 
-def audit(directory: Path, *, key: bytes | None = None, head: str | None = None) -> Chain:
+def audit(directory: Path, *, key: bytes | None = None, heads: Sequence[OutsideHead] = ()) -> Chain:
     """What the files of a journal prove, read only. A journal in use may show its last write as a fragment.
 
     Raises InvalidInput when there is no such directory, JournalUnwritable when it cannot be read.
     """
     if not directory.is_dir():
         raise InvalidInput(f"{directory}: no journal here; give the state directory of an operator")
-    return _verified(Layout(directory=directory), key, head)
+    return _verified(Layout(directory=directory), key, heads)
 
 
-def _verified(layout: Layout, key: bytes | None, head: str | None = None) -> Chain:
-    return verify(_stored(layout), key=key, head=head)
+def _verified(layout: Layout, key: bytes | None, heads: Sequence[OutsideHead] = ()) -> Chain:
+    return verify(_stored(layout), key=key, heads=heads)
 
 
 def _stored(layout: Layout) -> Iterator[tuple[str, bytes]]:

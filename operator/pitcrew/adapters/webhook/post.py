@@ -5,8 +5,6 @@ messages that nobody waits for go first, and the next message that arrives says 
 """
 
 import asyncio
-import hashlib
-import hmac
 import logging
 from collections import deque
 from dataclasses import dataclass
@@ -14,19 +12,14 @@ from datetime import datetime
 
 import httpx
 
-from pitcrew.adapters.outgoing import Caller, checked_address
 from pitcrew.adapters.webhook.message import Transition, body, transition
-from pitcrew.core.errors import Unavailable
+from pitcrew.adapters.webhook.signed import SignedPost
 from pitcrew.core.event import Event
 from pitcrew.core.incident import Incident
 from pitcrew.core.observation import Observation
 from pitcrew.core.resource import HealthyService
 from pitcrew.core.untrusted import clean
 from pitcrew.ports import Pulse
-
-SIGNATURE = "X-PitCrew-Signature"
-"""`sha256=` and HMAC-SHA-256 of the body in hexadecimal, under the key that both sides hold."""
-_TRY_AGAIN = (408, 425, 429)
 
 _log = logging.getLogger("pitcrew.webhook")
 
@@ -64,8 +57,7 @@ class Webhook:
         limits: Limits | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._caller = Caller(checked_address(address, "webhook"), transport=transport)
-        self._key = key
+        self._post = SignedPost(address, "webhook", key=key, transport=transport)
         self._limits = limits or Limits()
         self._groups: dict[str, list[Transition]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -103,7 +95,7 @@ class Webhook:
                 _log.warning("webhook messages not delivered", extra={"text": f"{unsent} left when PitCrew ended"})
             self._sending.cancel()
             await asyncio.gather(self._sending, return_exceptions=True)
-        await self._caller.close()
+        await self._post.close()
 
     def _flush(self, service: str) -> None:
         if timer := self._timers.pop(service, None):
@@ -143,22 +135,9 @@ class Webhook:
                 for number in range(self._limits.tries_max):
                     if number:
                         await asyncio.sleep(self._limits.backoff_s * 2 ** (number - 1))
-                    failure, again = await self._try(message)
+                    failure, again = await self._post.once(message, deadline_s=self._limits.try_s)
                     if not again:
                         return failure
         except TimeoutError:
             failure = failure or f"no answer within {self._limits.deadline_s:g} s"
         return failure
-
-    async def _try(self, message: bytes) -> tuple[str, bool]:
-        """Why one try failed, and whether another one may help."""
-        headers = {"Content-Type": "application/json", "User-Agent": "pitcrew"}
-        if self._key is not None:
-            headers[SIGNATURE] = f"sha256={hmac.new(self._key, message, hashlib.sha256).hexdigest()}"
-        try:
-            status = await self._caller.call("POST", deadline_s=self._limits.try_s, content=message, headers=headers)
-        except Unavailable as error:
-            return str(error), True
-        if 200 <= status < 300:
-            return "", False
-        return f"{self._caller.place}: status {status}", status >= 500 or status in _TRY_AGAIN

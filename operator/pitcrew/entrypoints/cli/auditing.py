@@ -21,13 +21,21 @@ def audit_verify(
         str | None,
         typer.Option("--head", help="HASH or SEQ:HASH of a record known to have been there; default: from the status."),
     ] = None,
+    heads: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--heads",
+            metavar="FILE",
+            help="File with heads that left the host: lines of syslog, bodies of the webhook, the file; repeatable.",
+        ),
+    ] = None,
     journal_key: JournalKey = None,
     output: Format = Output.TABLE,
 ) -> None:
-    """Check the chain of the journal and name the first bad record. Exit code 1 when it does not hold."""
+    """Check the chain of the journal against every known head; name the first bad record. Exit code 1 if it fails."""
     from pitcrew.entrypoints.cli.audit import verify_journal
 
-    if not verify_journal(there(state), head, journal_key, output):
+    if not verify_journal(there(state), head, heads or [], journal_key, output):
         raise typer.Exit(BAD_NEWS)
 
 

@@ -152,7 +152,7 @@ def _journal(settings: Settings) -> Iterator[Guard]:
         return
     key = read_key(settings.journal_key) if settings.journal_key else None
     awaited, in_use = newest_head(settings.state), holder(settings.state) is not None
-    chain = audited(settings.state, key=key, head=awaited, in_use=in_use)
+    chain = audited(settings.state, key=key, heads=[awaited] if awaited else [], in_use=in_use)
     fault = chain.fault
     if fault is None:
         sealed = f", {len(chain.acknowledged)} damages sealed" if chain.acknowledged else ""
@@ -289,12 +289,19 @@ def _signatures(settings: Settings) -> Iterator[Guard]:
 
 
 def _telling(settings: Settings) -> Iterator[Guard]:
+    heads = settings.head_syslog or settings.head_webhook or settings.head_file
     ways = {"webhook": settings.webhook, "heartbeat": settings.heartbeat_url, "metrics": settings.metrics_addr}
     told = [name for name, address in ways.items() if address]
     if told:
         yield _armed("being told", f"set here: {', '.join(told)}")
     else:
         yield _off("being told", "nobody is told", "set PITCREW_WEBHOOK, PITCREW_HEARTBEAT_URL, PITCREW_METRICS_ADDR")
+    if heads:
+        yield _armed("journal heads", f"every {settings.head_every_records} records to a place set here")
+    else:
+        yield _off(
+            "journal heads", "none leaves the host", "set PITCREW_HEAD_SYSLOG, PITCREW_HEAD_WEBHOOK, PITCREW_HEAD_FILE"
+        )
 
 
 def _declared(settings: Settings) -> Loaded | None:

@@ -8,6 +8,7 @@ from pitcrew.adapters.journal.files import audit
 from pitcrew.adapters.journal.segments import Layout, lines
 from pitcrew.core.chain import Chain, Damage, verify
 from pitcrew.core.errors import InvalidInput, JournalUnwritable
+from pitcrew.core.heads import OutsideHead
 from pitcrew.core.incident import (
     Impossible,
     Incident,
@@ -53,16 +54,16 @@ def told_by(state: Path) -> Told:
     return Told(records=records, doubt="" if whole else f"{chain.fault}; shown is what comes before")
 
 
-def audited(state: Path, *, key: bytes | None, head: str | None, in_use: bool) -> Chain:
+def audited(state: Path, *, key: bytes | None, heads: Sequence[OutsideHead], in_use: bool) -> Chain:
     """What the journal proves; where it is in use, half a line at its end is read again.
 
     Raises as `audit` does.
     """
-    chain = audit(journal_of(state), key=key, head=head)
+    chain = audit(journal_of(state), key=key, heads=heads)
     for _ in range(REREADS_MAX if in_use else 0):
         if chain.fault is None or chain.fault.damage is not Damage.FRAGMENT:
             break
-        chain = audit(journal_of(state), key=key, head=head)
+        chain = audit(journal_of(state), key=key, heads=heads)
     return chain
 
 
