@@ -1,7 +1,7 @@
 """What every test may rely on: the real parts that markers ask for, and the victim's image.
 
-A test marked `docker` or `llm` (later `browser`, `cluster`) needs a real part. Where the part is missing its tests are
-skipped, and one line at the end says what is missing and how to get it. `PITCREW_REQUIRE=docker,...` ends the
+A test marked `docker`, `haproxy` or `llm` (later `browser`, `cluster`) needs a real part. Where the part is missing its
+tests are skipped, and one line at the end says what is missing and how to get it. `PITCREW_REQUIRE=docker,...` ends the
 session as a failure with that line instead, so that nothing is skipped where all of it is meant to be there.
 """
 
@@ -75,8 +75,13 @@ def _not_yet() -> str | None:
     return "nothing here needs it yet, so there is no way to look for it"
 
 
+def _haproxy_missing() -> str | None:
+    return None if shutil.which("haproxy") else "there is no haproxy command; on Debian: apt-get install haproxy"
+
+
 PARTS: dict[str, Callable[[], str | None]] = {
     "docker": _docker_missing,
+    "haproxy": _haproxy_missing,
     "browser": _not_yet,
     "llm": llm_local.missing,
     "cluster": _not_yet,

@@ -21,6 +21,7 @@ from pitcrew.adapters.runtime.docker.reading import DockerRuntime
 from pitcrew.core.resource import HealthyService
 from tests.engine_proxy import EngineProxy
 from tests.ports.world import commands
+from tests.socket_proxy import SocketProxy
 
 ENGINE_SOCKET = Path("/var/run/docker.sock")
 IMAGES = ("pitcrew/base:latest", "pitcrew/base:exp")
@@ -53,17 +54,21 @@ def declared(name: str, container: str, flag: str) -> HealthyService:
 
 
 class DockerWorld:
-    """Real containers on a network of their own. What it makes it removes in `close`."""
+    """Real containers on a network of their own. What it makes it removes in `close`.
+
+    With a level in `through`, the engine is asked through a socket proxy of that level.
+    """
 
     flag = "/srv/broken.flag"
     undeclared = "/srv/data.bin"
     leaves_its_exit_code = True
 
-    def __init__(self, directory: Path, *, prefix: str, deadline_s: float = 3.0) -> None:
+    def __init__(self, directory: Path, *, prefix: str, deadline_s: float = 3.0, through: str = "") -> None:
         self.docker: Any = docker.DockerClient(base_url=f"unix://{ENGINE_SOCKET}", timeout=60)
         self.prefix = prefix
         self.proxy = EngineProxy(directory / "engine.sock", ENGINE_SOCKET)
-        self.endpoint = Endpoint(url=f"unix://{self.proxy.path}", origin="the test")
+        self.gate = SocketProxy(directory / "gate.sock", self.proxy.path, level=through) if through else None
+        self.endpoint = Endpoint(url=f"unix://{(self.gate or self.proxy).path}", origin="the test")
         self.state_dir = directory / "state"
         self.state_dir.mkdir()
         self.lock_dir = directory / "locks"
@@ -191,6 +196,8 @@ class DockerWorld:
         for actuator in self._actuators:
             await actuator.close()
         await self.runtime.close()
+        if self.gate is not None:
+            self.gate.close()
         self.proxy.close()
         await asyncio.to_thread(self._remove_all)
 

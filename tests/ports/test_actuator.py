@@ -1,4 +1,4 @@
-"""`Actuator` on the fake and on Docker."""
+"""`Actuator` on the fake and on Docker, there also behind a socket proxy."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -22,5 +22,15 @@ class TestDockerActuator(ActuatorContract, EngineActuatorContract):
     @pytest.fixture
     async def world(self, tmp_path: Path) -> AsyncIterator[DockerWorld]:
         world = DockerWorld(tmp_path, prefix=f"docker-act-{uuid4().hex[:8]}")
+        yield world
+        await world.close()
+
+
+@pytest.mark.docker
+@pytest.mark.haproxy
+class TestDockerActuatorBehindASocketProxy(ActuatorContract, EngineActuatorContract):
+    @pytest.fixture
+    async def world(self, tmp_path: Path) -> AsyncIterator[DockerWorld]:
+        world = DockerWorld(tmp_path, prefix=f"docker-gate-{uuid4().hex[:8]}", through="exec")
         yield world
         await world.close()

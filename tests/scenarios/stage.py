@@ -26,6 +26,7 @@ from tests.crash.witness import DirectoryWitness
 from tests.engine_proxy import EngineProxy, Witnessed
 from tests.scenarios import workload
 from tests.scenarios.operator import ROOT, Operator
+from tests.socket_proxy import SocketProxy
 from tests.waiting import eventually
 
 NAME = "victim"
@@ -33,6 +34,8 @@ FLAG = "broken.flag"
 CHAOS_S = 60
 ANSWER_S = 5
 SOCKET = Path((os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock").removeprefix("unix://"))
+THROUGH_ALL = os.environ.get("PITCREW_TEST_SOCKET_PROXY", "")
+"""The level of a socket proxy that every operator reaches the engine through: lifecycle or exec; empty for none."""
 ACTIONS: Mapping[str, Any] = {"start": {}, "restart": {"gracePeriodSeconds": 1}}
 POLICY: Mapping[str, Any] = {"autoUpTo": "High", "budget": {"actions": 100, "window": "1h"}}
 
@@ -246,14 +249,20 @@ class ProcessStage(Stage):
 
 
 class DockerStage(Stage):
-    """A container. The operator reaches the engine through a proxy, which sees every request that changes something."""
+    """A container. The operator reaches the engine through a proxy, which sees every request that changes something.
+
+    With a level in `through` it has only what manifests/socket-proxy lets it ask, in front of that.
+    """
 
     flag = f"/app/{FLAG}"
 
-    def __init__(self, image: str, network: str, *, own_workload: bool = False, **options: Any) -> None:
+    def __init__(
+        self, image: str, network: str, *, own_workload: bool = False, through: str = THROUGH_ALL, **options: Any
+    ) -> None:
         super().__init__()
         self.client = docker.DockerClient(base_url=f"unix://{SOCKET}")
         self.proxy = EngineProxy(self.root / "engine.sock", SOCKET)
+        self.gate = SocketProxy(self.root / "gate.sock", self.proxy.path, level=through) if through else None
         if own_workload:
             options["command"] = ["python3", "-I", "-S", "/srv/workload.py", "0.0.0.0", str(self.port)]
             options["volumes"] = {workload.__file__: {"bind": "/srv/workload.py", "mode": "ro"}}
@@ -280,7 +289,7 @@ class DockerStage(Stage):
 
     @property
     def environ(self) -> Mapping[str, str]:
-        return {"DOCKER_HOST": f"unix://{self.proxy.path}"}
+        return {"DOCKER_HOST": f"unix://{(self.gate or self.proxy).path}"}
 
     @property
     def chaos_words(self) -> Sequence[str]:
@@ -327,6 +336,8 @@ class DockerStage(Stage):
 
     def remove(self) -> None:
         self.container.remove(force=True, v=True)
+        if self.gate is not None:
+            self.gate.close()
         self.proxy.close()
         self.client.close()
 

@@ -31,6 +31,8 @@ T = TypeVar("T")
 
 PER_CONTAINER_MAX = 3
 """Calls at once for one container: a look, a probe and an effect."""
+PROXY_SAYS = "Socket-Proxy"
+"""The header with which a socket proxy (manifests/socket-proxy) tells that it has not passed a request on."""
 _TROUBLE = (
     requests.RequestException,
     urllib3.exceptions.HTTPError,
@@ -158,6 +160,7 @@ class Engine:
             self._breaker.succeeded()
             raise
         except errors.APIError as error:
+            self._refuse_unreached(error)
             self._breaker.succeeded()
             self._refuse_forbidden(error)
             raise
@@ -208,6 +211,15 @@ class Engine:
             )
         remedy = "start the engine, or name another one with DOCKER_HOST or `docker context use`"
         return CallFailed(f"{self._place}: does not answer ({_root_cause(error)}); {remedy}", sent=call.sent)
+
+    def _refuse_unreached(self, error: errors.APIError) -> None:
+        if error.response is not None and error.response.headers.get(PROXY_SAYS) == "engine-away":
+            self._session = None
+            self._breaker.failed()
+            remedy = "start the engine, or correct the socket that the proxy passes on to"
+            raise CallFailed(
+                f"{self._place}: a socket proxy, and it reaches no engine; {remedy}", sent=False
+            ) from error
 
     def _refuse_forbidden(self, error: errors.APIError) -> None:
         if error.status_code in (401, 403):
