@@ -38,7 +38,8 @@ run: $(READY) ## keep what MANIFESTS declares healthy (MANIFESTS=manifests/victi
 	@mkdir -p "$(STATE)"
 	@$(BIN)/pitcrew run --manifests "$(MANIFESTS)" --state "$(STATE)"
 
-victim: images ## start the container that manifests/victim.yaml is about, at 127.0.0.1:8080
+victim: ## start the container that manifests/victim.yaml is about, at 127.0.0.1:8080
+	@tools/images.sh victim
 	@docker run --detach --name victim --restart unless-stopped --publish 127.0.0.1:8080:8080 pitcrew/victim:latest
 
 llm-local: $(READY) $(LLM_READY) ## serve a small model here for PitCrew to ask (MODEL=gemma3-270m or smollm2)
@@ -73,7 +74,7 @@ ifneq ($(wildcard tools/generate.py),)
 	$(BIN)/python tools/generate.py --check
 endif
 
-images: ## build the victim's image, pitcrew/victim:latest (BASE_IMAGE=... names the base)
+images: ## build pitcrew/victim:latest and pitcrew/pitcrew:latest (BASE_IMAGE=... names the base)
 	@tools/images.sh
 
 base-image: ## make a base image from Debian's packages, where no image registry is reached (FORCE=1 anew)

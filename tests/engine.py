@@ -17,19 +17,27 @@ BUILD_TIMEOUT_S = 300
 PORT = 8080
 
 
-@cache
 def victim_image() -> str:
-    """The id of the victim's image, built from this checkout; for tests marked `docker`.
+    """The id of the victim's image, built from this checkout; for tests marked `docker`."""
+    return image("victim")
+
+
+@cache
+def image(name: str) -> str:
+    """The id of an image of ours, victim or pitcrew, built from this checkout; for tests marked `docker`.
 
     The id and not the name: another checkout's tests on the same engine may give the name to their image meanwhile.
     """
     built = subprocess.run(
-        [ROOT / "tools" / "images.sh"], capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False
+        [ROOT / "tools" / "images.sh", name], capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False
     )
     if built.returncode:
         pytest.fail(f"tools/images.sh failed:\n{built.stdout[-4000:]}\n{built.stderr[-4000:]}", pytrace=False)
     named = subprocess.run(
-        ["docker", "image", "inspect", "--format", "{{.Id}}", VICTIM_IMAGE], capture_output=True, text=True, check=True
+        ["docker", "image", "inspect", "--format", "{{.Id}}", f"pitcrew/{name}:latest"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return named.stdout.strip()
 

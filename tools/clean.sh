@@ -36,4 +36,4 @@ if [ -d .pitcrew/manifests ]; then
 fi
 [ ! -d .pitcrew ] || rmdir --ignore-fail-on-non-empty .pitcrew
 [ ! -d .chaos ] || say ".chaos stays: it says how to put right what chaos broke ('make chaos-fix')"
-say "done; images stay on the engine (docker image rm pitcrew/victim pitcrew/base)"
+say "done; images stay on the engine (docker image rm pitcrew/victim pitcrew/pitcrew pitcrew/base)"

@@ -22,7 +22,7 @@ def docker_missing() -> str:
         return "the Docker engine does not answer"
     if answer.returncode != 0:
         return "no Docker engine answers"
-    built = subprocess.run([str(ROOT / "tools/images.sh")], capture_output=True, text=True, cwd=ROOT)
+    built = subprocess.run([str(ROOT / "tools/images.sh"), "victim"], capture_output=True, text=True, cwd=ROOT)
     return "" if built.returncode == 0 else built.stderr.strip().splitlines()[-1]
 
 

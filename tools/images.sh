@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Builds the victim's image on a base that can be had here: `make images`. The last line it prints names the image.
+# Builds images on a base that can be had here: `make images`, or `tools/images.sh NAME...` with some of
+# victim (pitcrew/victim:latest) and pitcrew (pitcrew/pitcrew:latest). Without a name it builds both.
 #
 # The base is, in this order: BASE_IMAGE where it is set; python:3.12-slim or pitcrew/base:latest where one is on this
 # engine; python:3.12-slim from a registry, within 20 s. Where none can be had it says so and builds nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-IMAGE=pitcrew/victim:latest
 SLIM=python:3.12-slim
 OWN=pitcrew/base:latest
 PULL_TIMEOUT_S=20
@@ -26,10 +26,22 @@ choose_base() {
     fail "$SLIM cannot be had from a registry here; 'make base-image' (as root) makes a base from Debian's packages instead"
 }
 
+build() {
+    local image=pitcrew/$1:latest
+    say "building $image on $BASE ($WHY)"
+    # The host's network, so that pip inside reaches what this machine reaches.
+    case $1 in
+        victim) docker build --network host --build-arg "BASE_IMAGE=$BASE" --tag "$image" victim-app ;;
+        pitcrew) docker build --network host --build-arg "BASE_IMAGE=$BASE" --tag "$image" --file operator/Dockerfile . ;;
+    esac
+    say "built $image"
+}
+
+[ "$#" -gt 0 ] || set -- victim pitcrew
+for name; do
+    case $name in victim | pitcrew) ;; *) fail "there is no image '$name' here; there are victim and pitcrew" ;; esac
+done
 command -v docker >/dev/null || fail "there is no docker command; on Debian: apt-get install docker.io iptables"
 answer=$(docker version --format '{{.Server.Version}}' 2>&1) || fail "no Docker engine answers: ${answer##*$'\n'}"
 choose_base
-say "building $IMAGE on $BASE ($WHY)"
-# The host's network, so that pip inside reaches what this machine reaches.
-docker build --network host --build-arg "BASE_IMAGE=$BASE" --tag "$IMAGE" victim-app
-say "built $IMAGE"
+for name; do build "$name"; done
