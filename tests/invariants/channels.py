@@ -21,19 +21,29 @@ from tests.invariants.payloads import fitting
 from tests.loop.composed import FLAG, House, manifest
 
 NAME = "victim"
+BYSTANDER = "bystander"
 LOW = {"autoUpTo": "Low", "approveUpTo": "High", "approveWithin": "30s"}
 HARMLESS = "all is as it was"
+SELDOM = [{"httpGet": {"path": "/health", "port": 8080}, "periodSeconds": 60}]
+
+
+def nothing_of(text: str) -> str:
+    """Nothing that is named after the text."""
+    return ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Channel:
-    """`declare` gives the service, `break_` breaks it, both with a text of somebody else's in it."""
+    """`declare` gives the service, `break_` breaks it, both with a text of somebody else's in it. `named` is the part
+    of an action that is the declarer's name for something and carries the text."""
 
     declare: Callable[[str], HealthyService] = lambda text: manifest(policy=LOW)
     break_: Callable[[House, str], Awaitable[None]]
     honest: tuple[str, str] = ("FlagFile", "flag-file")
     runtime: Callable[[str], type[FakeRuntime]] = lambda text: FakeRuntime
     settings: Callable[[Path, str], dict[str, Any]] = field(default=lambda state, text: {})
+    named: Callable[[str], str] = nothing_of
+    incidents: int = 1
 
 
 def lines(text: str) -> list[str]:
@@ -93,10 +103,11 @@ async def _events(house: House, text: str) -> None:
 
 
 async def _earlier(house: House, text: str) -> None:
-    """An incident with the payload in its log, healed, by a person where it was left to people; then one without."""
+    """An incident with the payload in its log, mended by a person where it was left to people; then one without."""
     await _log(house, text)
     await house.until(lambda: any(not one.open or one.phase is Phase.ESCALATED for one in house.incidents()))
-    house.engine.targets[NAME].files.pop(FLAG, None)
+    if house.incident.open:
+        del house.engine.targets[NAME].files[FLAG]
     await house.until(lambda: any(not one.open for one in house.incidents()), what="the first incident's end")
     await house.passes(60)
     house.engine.targets[NAME].log.clear()
@@ -200,18 +211,18 @@ CHANNELS: dict[str, Channel] = {
     "exec output": Channel(declare=_with_exec, break_=_exec),
     "exit message": Channel(break_=_exit, honest=("StartFailed", "start-failed")),
     "event text": Channel(break_=_events),
-    "file names": Channel(declare=_with_file, break_=_named_file),
+    "file names": Channel(declare=_with_file, break_=_named_file, named=_file),
     "process names": Channel(break_=_flag, runtime=_processes),
     "runbook text": Channel(break_=_flag, settings=_runbooks),
-    "former postmortems": Channel(break_=_earlier),
+    "former postmortems": Channel(break_=_earlier, incidents=2),
     "tool errors": Channel(break_=_flag, runtime=_failing),
 }
 """By name. Headers of a probe's answer and annotations of a manifest are closed: `test_injection` shows it."""
 
 
 def house_of(channel: Channel, state: Path, text: str) -> House:
-    """A house in which the channel carries a text."""
+    """A house in which the channel carries a text, and where a bystander is well that may be restarted as well."""
     settings = Settings.model_validate({"state": state, **channel.settings(state, text)})
-    house = House(state, channel.declare(text), settings=settings)
+    house = House(state, channel.declare(text), manifest(BYSTANDER, probes=SELDOM), settings=settings)
     house.runtime_of = channel.runtime(text)
     return house
