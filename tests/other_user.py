@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from pitcrew.entrypoints.cli import apply, orders  # a user who cannot read the checkout finds them loaded
+from pitcrew.entrypoints.cli import apply, orders, signing  # a user who cannot read the checkout finds them loaded
 from pitcrew.entrypoints.cli.app import app, guarded
 
-LOADED = (apply, orders)
+LOADED = (apply, orders, signing)
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0, reason="needs root, to act as a second user; run the tests as root, as .ci/run does"
 )

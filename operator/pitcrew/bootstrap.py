@@ -96,6 +96,8 @@ class World:
     roles: Together
     stop: StopSwitch
     signatures: Signatures | None = None
+    separated: bool = False
+    """Whether Driver, Official and Mechanic are processes of their own; in one, a person decides on High and above."""
     witnesses: tuple[Witness, ...] = ()
     consultant: Consultant | None = None
     search: RunbookSearch | None = None
@@ -383,7 +385,7 @@ def _roles(world: World, settings: Settings, standing: Standing, sky: Sky) -> tu
         suspended=lambda service: standing.of(service, world.clock.now().at),
         storm=lambda: str(sky),
         hands=Hands(signatures=world.signatures, only_signed=settings.approvals_signed),
-        separated=False,
+        separated=world.separated,
     )
     mechanic = VerifyingMechanic(
         id=MECHANIC,

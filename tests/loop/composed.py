@@ -31,6 +31,7 @@ from pitcrew.core.observation import ProbeResult, RuntimeState
 from pitcrew.core.record import Entry, Record
 from pitcrew.core.resource import HealthyService, HttpGet, ServiceKey, TcpSocket
 from pitcrew.official.key import signing_key
+from pitcrew.official.permits import SigningOfficial
 from pitcrew.ports import Actuator, Consultant, ReportSink, Runtime, Signatures, StatusSink, Witness
 from pitcrew.settings import Settings
 from tests.fakes.engine import Away, FakeEngine, FakeTarget
@@ -204,7 +205,9 @@ class Switch:
 class House:
     """One machine; see the module. Must be made inside a running loop."""
 
-    def __init__(self, state: Path, *services: HealthyService, settings: Settings | None = None) -> None:
+    def __init__(
+        self, state: Path, *services: HealthyService, settings: Settings | None = None, separated: bool = False
+    ) -> None:
         self.state = state
         self.settings = settings or Settings(state=state)
         self.boot = "boot-1"
@@ -224,8 +227,8 @@ class House:
         self.consultant: Consultant | None = None
         self.transcripts = FakeTranscripts()
         self.signatures: Signatures | None = None
-        self.separated = False
-        """Whether it is composed as with processes of their own, where High may act without a person."""
+        self.separated = separated
+        """Whether the Official judges as one in a process of its own does, where High may act without a person."""
         self._told: tuple[int, list[Incident]] = (0, [])
         self.runtime_of: Callable[[FakeEngine], Runtime] = FakeRuntime
         self.actuator_of: Callable[[FakeEngine], Actuator] = FakeActuator
@@ -290,16 +293,18 @@ class House:
                 spent=LedgerFile(path=self.mechanic / "spent.jsonl"),
                 actuators={kind: self.actuator_of(self.engine)},
                 locks=NoOtherOperator(),
+                signatures=self.signatures,
             ),
             stop=Switch(self),
             witnesses=self.witnesses,
             consultant=self.consultant,
             search=_search(self.settings.runbooks) if self.consultant else None,
             transcripts=self.transcripts,
-            signatures=self.signatures,
-            separated=self.separated,
         )
-        return assemble(world, self.settings)
+        made = assemble(world, self.settings)
+        assert isinstance(made.control.official, SigningOfficial)
+        made.control.official.separated = self.separated
+        return made
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Operator]:

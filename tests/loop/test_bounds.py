@@ -179,7 +179,7 @@ def test_a_ledger_that_cannot_be_trusted_lets_nothing_through(role: str, tmp_pat
 
 def test_a_person_who_mends_it_closes_an_escalated_incident(tmp_path: Path) -> None:
     async def test() -> None:
-        house = House(tmp_path)
+        house = House(tmp_path, separated=True)
         house.prober.sick.add("victim")
         async with house.running():
             await house.until(lambda: house.incidents() and house.incident.outcome == "Escalated")

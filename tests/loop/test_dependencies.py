@@ -55,9 +55,9 @@ async def begun(house: House) -> None:
     await all_healthy(house)
 
 
-def two(tmp_path: Path, *, asked: bool = False) -> House:
+def two(tmp_path: Path, *, asked: bool = False, separated: bool = False) -> House:
     """`db`, which heals by itself or only when a person says so, and `api`, which needs it."""
-    house = House(tmp_path, db(policy=ASKS) if asked else db(), api())
+    house = House(tmp_path, db(policy=ASKS) if asked else db(), api(), separated=separated)
     house.prober.needs["api"] = "db"
     return house
 
@@ -221,7 +221,7 @@ def test_what_falls_while_a_plan_waits_has_all_looked_at_anew(tmp_path: Path) ->
 
 def test_what_falls_between_the_permit_and_the_act_stays_the_hand(tmp_path: Path) -> None:
     async def test() -> None:
-        house = two(tmp_path)
+        house = two(tmp_path, separated=True)
 
         async def falls() -> None:
             house.engine.die("db", exit_code=143, by=StoppedBy.PERSON)
@@ -249,7 +249,7 @@ def test_what_is_unknown_or_in_a_circle_is_told_and_keeps_nobody_from_healing(
     other: HealthyService, tmp_path: Path
 ) -> None:
     async def test() -> None:
-        house = House(tmp_path, other, api())
+        house = House(tmp_path, other, api(), separated=True)
         name = other.metadata.name
         async with house.running():
             await begun(house)
@@ -292,7 +292,7 @@ def test_a_dependency_that_cannot_be_looked_at_delays_nobody_for_long(tmp_path: 
             return await super().look(service)
 
     async def test() -> None:
-        house = House(tmp_path, db(), api())
+        house = House(tmp_path, db(), api(), separated=True)
         house.runtime_of = Hung
         async with house.running():
             await begun(house)
@@ -326,7 +326,7 @@ def test_an_engine_that_is_away_makes_no_dependency_down(tmp_path: Path) -> None
 
 def test_a_dependency_that_is_withdrawn_is_waited_for_no_longer(tmp_path: Path) -> None:
     async def test() -> None:
-        house = two(tmp_path)
+        house = two(tmp_path, separated=True)
         house.prober.needs.clear()
         async with house.running():
             await begun(house)

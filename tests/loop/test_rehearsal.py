@@ -102,7 +102,7 @@ def test_it_ends_where_a_verdict_or_a_person_comes_in(tmp_path: Path, policy: di
     ("health", "step", "says"),
     [
         (Health.UNHEALTHY, Escalate, "default/db is Unhealthy, as an operator here tells"),
-        (Health.UNKNOWN, AskPermit, "default/db is Unknown: a plan does not look at it, and no fresh status tells"),
+        (Health.UNKNOWN, AskApproval, "default/db is Unknown: a plan does not look at it, and no fresh status tells"),
     ],
     ids=["known to be down", "unknown"],
 )
@@ -135,7 +135,7 @@ def test_without_a_deviation_there_is_nothing_to_rehearse(tmp_path: Path, health
 
 def test_what_was_tried_in_an_open_incident_is_not_proposed_again(tmp_path: Path) -> None:
     async def play() -> None:
-        house = House(tmp_path, manifest(remediation={"actions": {"restart": {}}}))
+        house = House(tmp_path, manifest(remediation={"actions": {"restart": {}}}), separated=True)
         house.prober.sick.add("victim")
         async with house.running():
             await house.until(lambda: house.story() and house.incident.phase == "Escalated")

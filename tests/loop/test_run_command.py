@@ -60,7 +60,7 @@ def house_of(
     (books / "stale-cache.md").write_text(BOOK, encoding="utf-8")
     actions = {"runCommand": {"commands": list(commands)}} if commands else {}
     service = manifest(remediation={"actions": actions}, policy=policy or {"autoUpTo": "High"})
-    house = House(state, service, settings=Settings(state=state, runbooks=(books,)))
+    house = House(state, service, settings=Settings(state=state, runbooks=(books,)), separated=True)
     house.prober.sick.add("victim")
     return house
 

@@ -95,7 +95,7 @@ def test_a_selector_that_finds_two_targets_is_refused_before_and_within_an_incid
 
 def test_a_body_of_a_probe_is_bounded_wherever_it_is_shown(tmp_path: Path) -> None:
     async def test() -> None:
-        house = House(tmp_path)
+        house = House(tmp_path, separated=True)
         house.prober.says["victim"] = replace(BROKEN, detail="HTTP 500: oops")
         async with house.running():
             await house.until(lambda: house.incidents() and house.incident.outcome == "Escalated")

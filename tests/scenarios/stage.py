@@ -83,6 +83,7 @@ class Stage(abc.ABC):
         remediation: Mapping[str, Any] = {},
         desired: Mapping[str, Any] = {},
         probes: Sequence[Mapping[str, Any]] = (),
+        criticality: str = "Medium",
         name: str = NAME,
     ) -> None:
         """Write the manifest as an editor does, with a new file in the old one's place; JSON is YAML.
@@ -99,6 +100,7 @@ class Stage(abc.ABC):
                 "target": self.target,
                 "probes": [probe, *probes],
                 "desired": desired,
+                "criticality": criticality,
                 "remediation": {
                     "actions": {**ACTIONS, **removable} if actions is None else actions,
                     "verifyFor": "1s",
@@ -115,14 +117,14 @@ class Stage(abc.ABC):
         fresh.write_text(text)
         fresh.replace(self.manifests / f"{name}.yaml")
 
-    def operator(self, state: str = "state") -> Operator:
-        """An operator on this stage, started."""
+    def operator(self, state: str = "state", settings: Mapping[str, str] = {}) -> Operator:
+        """An operator on this stage, started; `settings` are variables of its environment."""
         locks = {"PITCREW_LOCK_DIR": str(self.root / "locks")}
         made = Operator(
             state=self.root / state,
             manifests=self.manifests,
             runbooks=self.books,
-            environ={**locks, **self.environ},
+            environ={**locks, **self.environ, **settings},
         )
         self.operators.append(made)
         return made.start()
