@@ -31,7 +31,6 @@ from pitcrew.core.observation import ProbeResult, RuntimeState
 from pitcrew.core.record import Entry, Record
 from pitcrew.core.resource import HealthyService, HttpGet, ServiceKey, TcpSocket
 from pitcrew.official.key import signing_key
-from pitcrew.official.permits import SigningOfficial
 from pitcrew.ports import Actuator, Consultant, ReportSink, Runtime, Signatures, StatusSink, Witness
 from pitcrew.settings import Settings
 from tests.fakes.engine import Away, FakeEngine, FakeTarget
@@ -293,18 +292,16 @@ class House:
                 spent=LedgerFile(path=self.mechanic / "spent.jsonl"),
                 actuators={kind: self.actuator_of(self.engine)},
                 locks=NoOtherOperator(),
-                signatures=self.signatures,
             ),
             stop=Switch(self),
+            signatures=self.signatures,
+            separated=self.separated,
             witnesses=self.witnesses,
             consultant=self.consultant,
             search=_search(self.settings.runbooks) if self.consultant else None,
             transcripts=self.transcripts,
         )
-        made = assemble(world, self.settings)
-        assert isinstance(made.control.official, SigningOfficial)
-        made.control.official.separated = self.separated
-        return made
+        return assemble(world, self.settings)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Operator]:
