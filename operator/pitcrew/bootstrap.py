@@ -243,9 +243,13 @@ def _witnesses(
         every_s = settings.heartbeat_url_interval_s
         found.append(Heartbeat(settings.heartbeat_url, every_s=every_s, trouble=trouble))
     if settings.metrics_addr:
+        from pitcrew.adapters.incoming import checked
         from pitcrew.adapters.metrics.witness import Metrics
+        from pitcrew.adapters.tokens.files import TokenFile
 
-        found.append(Metrics(breakers=breakers, address=settings.metrics_addr))
+        address = checked(settings.metrics_addr, settings.tokens, "setting metrics_addr")
+        tokens = TokenFile.open(settings.tokens, lambda: journal.clock.now().at) if settings.tokens else None
+        found.append(Metrics(breakers=breakers, address=address, tokens=tokens))
     return tuple(found)
 
 

@@ -114,7 +114,11 @@ class Settings(BaseModel):
     head_file: Path | None = None
     """File that heads are appended to. It must be there, and should belong to another user; default: none."""
     metrics_addr: Annotated[str, Field(max_length=100)] | None = None
-    """HOST:PORT that shows metrics to Prometheus; without a host on loopback only; default: nowhere."""
+    """HOST:PORT that shows metrics to Prometheus; without a host on loopback only, and beyond it only with `tokens`;
+    default: nowhere."""
+    tokens: Path | None = None
+    """File of the hashes of bearer tokens, made by `pitcrew tokens add`, mode 0600, or 0640 where root owns it. With it
+    every listener asks for a token; default: none, and nothing listens beyond loopback."""
 
 
 def load(flags: Mapping[str, object], environ: Mapping[str, str] = os.environ) -> Settings:

@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 
 from pitcrew import __version__
+from pitcrew.adapters.incoming import SECURITY_HEADERS, Address
 from pitcrew.adapters.metrics.catalogue import METRICS
-from pitcrew.adapters.metrics.server import MetricsServer, parsed
+from pitcrew.adapters.metrics.server import MetricsServer, ScrapeLimits
 from pitcrew.adapters.metrics.witness import OTHER, VALUES_MAX, Metrics
+from pitcrew.adapters.tokens.files import TokenFile, add, revoke
 from pitcrew.core.approval import Decision
+from pitcrew.core.caller import Role
 from pitcrew.core.cost import Usage
 from pitcrew.core.diagnosis import Cause
 from pitcrew.core.errors import InvalidInput
@@ -198,7 +201,7 @@ def test_the_values_of_a_label_are_bounded() -> None:
 
 @pytest.fixture
 def server() -> Iterator[MetricsServer]:
-    made = MetricsServer("127.0.0.1:0", fresh().registry)
+    made = MetricsServer(Address(host="127.0.0.1", port=0), fresh().registry)
     yield made
     made.close()
 
@@ -217,14 +220,126 @@ def test_scrapers_that_hang_do_not_keep_others_from_scraping(server: MetricsServ
             one.close()
 
 
+def asked(server: MetricsServer, request: str, *, headers: str = "") -> tuple[int, str]:
+    """The status of an answer, and all of it; a request is its first line without the version."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as there:
+        there.sendall(f"{request} HTTP/1.1\r\n{headers or 'Host: localhost'}\r\n\r\n".encode("latin-1"))
+        heard = heard_of(there)
+    return int(heard.split(" ")[1]), heard
+
+
+def heard_of(there: socket.socket) -> str:
+    """Everything that the other side says until it hangs up."""
+    heard = b""
+    try:
+        while piece := there.recv(65536):
+            heard += piece
+    except ConnectionError:
+        pass
+    return heard.decode("latin-1")
+
+
+@pytest.mark.parametrize(
+    ("request_line", "headers", "status"),
+    [
+        ("GET /metrics", "Host: localhost", 200),
+        ("HEAD /metrics", "Host: 127.0.0.1:9464", 405),
+        ("GET /metrics", "Host: localhost\r\nOrigin: http://localhost", 200),
+        ("GET /metrics", "Host: evil.example", 421),
+        ("GET /metrics", "Host: localhost\r\nHost: evil.example", 421),
+        ("GET /metrics", "X: no host", 421),
+        ("GET /metrics", "Host: localhost\r\nOrigin: https://evil.example", 403),
+        ("GET /metrics", "Host: localhost\r\nOrigin: null", 403),
+        ("GET /", "Host: localhost", 404),
+        ("GET /metrics/../metrics", "Host: localhost", 404),
+        ("GET /metrics%00", "Host: localhost", 404),
+        ("POST /metrics", "Host: localhost\r\nContent-Length: 1073741824", 405),
+        ("OPTIONS /metrics", "Host: localhost", 405),
+        ("GET", "Host: localhost", 505),
+        ("GET /metrics x", "Host: localhost", 400),
+        ("GET /" + "a" * 70_000, "Host: localhost", 414),
+        ("GET /metrics", "Host: localhost\r\nX: " + "a" * 70_000, 431),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+def test_metrics_are_for_those_who_ask_plainly_and_every_answer_is_closed_to_browsers(
+    server: MetricsServer, request_line: str, headers: str, status: int
+) -> None:
+    found, heard = asked(server, request_line, headers=headers)
+    assert found == status
+    assert ("pitcrew_up" in heard) is (status == 200 and request_line.startswith("GET"))
+    head = heard.partition("\r\n\r\n")[0].lower() + "\r\n"
+    assert all(f"\r\n{name}: {value}\r\n".lower() in head for name, value in SECURITY_HEADERS.items())
+    assert "\r\nserver:" not in head
+    assert "evil" not in heard.partition("\r\n\r\n")[2]
+
+
+def test_with_tokens_metrics_are_for_readers(tmp_path: Path) -> None:
+    file = tmp_path / "tokens.json"
+    now = datetime.now(UTC)
+    reader, driver = add(file, "prometheus", [Role.READER], now), add(file, "driver", [Role.DRIVER], now)
+    tokens = TokenFile.open(file, lambda: datetime.now(UTC))
+    made = MetricsServer(Address(host="0.0.0.0", port=0), fresh().registry, tokens)
+    try:
+        shown = {who: asked(made, "GET /metrics", headers=f"Host: localhost\r\n{who}")[0] for who in (
+            "X: y", "Authorization: Bearer x", f"Authorization: Bearer {driver}", f"Authorization: Bearer {reader}",
+        )}  # fmt: skip
+        assert list(shown.values()) == [401, 401, 403, 200]
+        revoke(file, "prometheus")
+        assert asked(made, "GET /metrics", headers=f"Host: localhost\r\nAuthorization: Bearer {reader}")[0] == 401
+        file.unlink()
+        status, heard = asked(made, "GET /metrics", headers=f"Host: localhost\r\nAuthorization: Bearer {reader}")
+        assert (status, str(file) in heard) == (503, False)
+    finally:
+        made.close()
+
+
+def test_a_scraper_that_drips_is_hung_up_on_and_one_that_asks_too_often_is_told() -> None:
+    limits = ScrapeLimits(whole_s=0.3, rate_per_s=0.001, burst=2)
+    made = MetricsServer(Address(host="127.0.0.1", port=0), fresh().registry, limits=limits)
+    try:
+        dripping = socket.create_connection(("127.0.0.1", made.port), timeout=0.02)
+        with dripping, pytest.raises((ConnectionError, EOFError)):
+            drip(dripping)
+        found = [asked(made, "GET /metrics") for _ in range(3)]
+        assert [status for status, _ in found] == [200, 200, 429]
+        assert "retry-after: 1000\r\n" in found[2][1].lower()
+    finally:
+        made.close()
+
+
+def drip(there: socket.socket) -> None:
+    """Send a byte whenever nothing is heard. Raises EOFError or ConnectionError when the other side hangs up."""
+    while True:
+        try:
+            there.sendall(b"a")
+            if not there.recv(1):
+                raise EOFError
+        except TimeoutError:
+            continue
+
+
+def test_an_error_of_ours_is_not_shown_to_scrapers() -> None:
+    def broken() -> str:
+        raise RuntimeError("secret")
+
+    metrics = Metrics(breakers={"docker": broken}, address=Address(host="127.0.0.1", port=0))
+    assert metrics.server
+    try:
+        status, heard = asked(metrics.server, "GET /metrics")
+        assert (status, "secret" in heard, "Traceback" in heard) == (500, False, False)
+    finally:
+        asyncio.run(metrics.close())
+
+
 def test_an_address_in_use_is_said_with_the_setting(server: MetricsServer) -> None:
     with pytest.raises(InvalidInput, match=f"setting metrics_addr: 127.0.0.1:{server.port}: "):
-        MetricsServer(f"127.0.0.1:{server.port}", fresh().registry)
+        MetricsServer(Address(host="127.0.0.1", port=server.port), fresh().registry)
 
 
 def test_closed_it_listens_no_more() -> None:
     async def play() -> None:
-        metrics = Metrics(breakers={}, address="127.0.0.1:0")
+        metrics = Metrics(breakers={}, address=Address(host="127.0.0.1", port=0))
         assert metrics.server is not None
         port = metrics.server.port
         await metrics.close()
@@ -233,24 +348,3 @@ def test_closed_it_listens_no_more() -> None:
             await asyncio.to_thread(scraped, port)
 
     asyncio.run(play())
-
-
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [
-        ("9464", ("127.0.0.1", 9464)),
-        (":9464", ("127.0.0.1", 9464)),
-        ("localhost:9464", ("127.0.0.1", 9464)),
-        ("0.0.0.0:9464", ("0.0.0.0", 9464)),
-        ("[::1]:9464", ("::1", 9464)),
-    ],
-    ids=str,
-)
-def test_without_a_host_it_is_loopback(address: str, expected: tuple[str, int]) -> None:
-    assert parsed(address) == expected
-
-
-@pytest.mark.parametrize("address", ["", "x", "127.0.0.1", "127.0.0.1:http", "example.org:9464", "1:99999"], ids=str)
-def test_what_is_no_address_is_refused(address: str) -> None:
-    with pytest.raises(InvalidInput, match="setting metrics_addr"):
-        parsed(address)

@@ -16,6 +16,7 @@ SECRETS = [
     ("aws key", "using AKIAIOSFODNN7EXAMPLE now", "AKIAIOSFODNN7EXAMPLE"),
     ("aws secret", "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "wJalr"),
     ("github", "push with ghp_16C7e42F292c6912E7710c838347Ae178B4a failed", "ghp_16C7e42F"),
+    ("our own", "sent pitcrew_JSBru3y_oLbYw7YJkw4JV_798gR97VapPdQ-3903JdM along", "JSBru3y_oLbYw7YJ"),
     ("github fine-grained", "github_pat_11ABCDEFG0abcdefghijkl_MNOPQRSTUVWXYZ", "MNOPQRST"),
     ("gitlab", "glpat-ABCdef123456_789-xyz0", "ABCdef"),
     ("slack", "xoxb-123456789012-abcdefABCDEF", "123456789012"),

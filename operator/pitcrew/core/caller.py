@@ -17,7 +17,7 @@ from pitcrew.core.errors import InvalidInput
 TOKEN_BYTES = 32
 """Random bytes of a token, as many as SHA-256 gives."""
 TOKEN_CHARS_MAX = 128
-"""Characters of a token that are looked at; ours have 47, and a longer one is nobody's."""
+"""Characters of a token that are looked at; ours have 51, and a longer one is nobody's."""
 TOKENS_MAX = 256
 """Tokens of one file; all of them are compared at each request."""
 _NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.@-]{0,63}")

@@ -136,6 +136,7 @@ _TOKENS = tuple(
         ("package-token", r"(?<![A-Za-z0-9])(?:npm_[a-zA-Z0-9]{30,64}+|pypi-[\w-]{32,512}+|hf_[A-Za-z0-9]{20,64}+)"),
         ("mail-token", r"(?<![A-Za-z0-9])SG\.[\w-]{16,64}+\.[\w-]{16,64}+"),
         ("cloud-token", r"(?<![A-Za-z0-9])(?:do[opr]_v1_[a-f0-9]{32,64}+|hv[sb]\.[\w-]{20,255}+)"),
+        ("pitcrew-token", r"(?<![A-Za-z0-9])pitcrew_(?=[a-z_-]{0,42}[A-Z0-9])[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])"),
         ("age-key", r"(?<![A-Za-z0-9])AGE-SECRET-KEY-1[A-Z0-9]{20,80}+"),
     )
 )

@@ -14,6 +14,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from pitcrew import __version__
+from pitcrew.adapters.incoming import Address
 from pitcrew.adapters.metrics import catalogue as metrics
 from pitcrew.adapters.metrics.catalogue import METRICS, Kind, Metric
 from pitcrew.adapters.metrics.server import MetricsServer
@@ -37,7 +38,7 @@ from pitcrew.core.permit import Direction
 from pitcrew.core.proposal import Plan
 from pitcrew.core.resource import HealthyService
 from pitcrew.core.untrusted import clean
-from pitcrew.ports import Pulse
+from pitcrew.ports import Pulse, Tokens
 
 VALUES_MAX = 500
 """Values of one label of one metric; far above the services of one machine, far below what hurts Prometheus."""
@@ -50,10 +51,16 @@ _ENDS = ("Escalated", "Verified", "Checked", "Healed", "Abandoned")
 class Metrics:
     """A Witness that counts, and shows what it counted at an address, where one is given.
 
-    `breakers` gives the state of each circuit breaker at the time of asking.
+    `breakers` gives the state of each circuit breaker at the time of asking; `tokens`, where given, who may look.
     """
 
-    def __init__(self, *, breakers: Mapping[str, Callable[[], str]], address: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        breakers: Mapping[str, Callable[[], str]],
+        address: Address | None = None,
+        tokens: Tokens | None = None,
+    ) -> None:
         """Raises InvalidInput for an address that cannot be listened on."""
         self.registry = CollectorRegistry(auto_describe=False)
         self._made = {metric: _made(metric, self.registry) for metric in METRICS if metric is not metrics.BREAKER}
@@ -63,7 +70,7 @@ class Metrics:
         self._set(metrics.UP, 1)
         self._set(metrics.BUILD, 1, __version__, platform.python_version())
         self._set(metrics.JOURNAL_WRITABLE, 1)
-        self.server = MetricsServer(address, self.registry) if address else None
+        self.server = MetricsServer(address, self.registry, tokens) if address else None
 
     def observed(self, service: HealthyService, seen: Observation) -> None:
         """Count a look and its probes."""

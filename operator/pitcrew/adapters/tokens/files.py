@@ -48,7 +48,7 @@ class TokenFile:
 
     path: Path
     now: Callable[[], datetime]
-    _read: bytes = b""
+    _read: bytes | None = None
     _tokens: Sequence[Token] = field(default_factory=tuple)
 
     @classmethod
@@ -164,7 +164,7 @@ def _bytes(path: Path) -> bytes:
         raise InvalidInput(
             f"{path}: the tokens cannot be read ({error.strerror}); make the file with `pitcrew tokens add`"
         ) from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise InvalidInput(f"{path}: the file of tokens is not a regular file; move it away")
@@ -174,7 +174,9 @@ def _bytes(path: Path) -> bytes:
                 f"{path}: mode {shown}, uid {status.st_uid}, so others can use the tokens; own it, chmod 600 it, or "
                 "640 where root owns it and a group of yours reads it"
             )
-        data = file.read(_BYTES_MAX + 1)
+        data = os.read(descriptor, _BYTES_MAX + 1)
+    finally:
+        os.close(descriptor)
     if len(data) > _BYTES_MAX:
         raise InvalidInput(f"{path}: the file of tokens has more than {_BYTES_MAX} bytes; it is none of ours")
     return data
@@ -183,22 +185,24 @@ def _bytes(path: Path) -> bytes:
 def _parsed(path: Path, data: bytes) -> Sequence[Token]:
     try:
         found = _File.model_validate(json.loads(data, object_pairs_hook=_once))
+        tokens = [
+            Token(
+                name=one.name,
+                roles=frozenset(one.roles),
+                sha256=one.sha256,
+                created_at=one.created_at,
+                expires_at=one.expires_at,
+            )
+            for one in found.tokens
+        ]
+    except InvalidInput as error:
+        raise InvalidInput(f"{path}: {error}") from None
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         field_name = ".".join(map(str, first["loc"])) or "file"
         raise InvalidInput(f"{path}: {field_name}: {first['msg']}; make it anew with `pitcrew tokens add`") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{path}: no JSON of tokens ({error}); make it anew with `pitcrew tokens add`") from None
-    tokens = [
-        Token(
-            name=one.name,
-            roles=frozenset(one.roles),
-            sha256=one.sha256,
-            created_at=one.created_at,
-            expires_at=one.expires_at,
-        )
-        for one in found.tokens
-    ]
     twice = [one.name for place, one in enumerate(tokens) if one.name in {other.name for other in tokens[:place]}]
     if twice:
         raise InvalidInput(f"{path}: {twice[0]} stands there twice; a name has one token: revoke it and add it again")

@@ -14,10 +14,22 @@ from pitcrew.entrypoints.cli.auditing import audit_app
 from pitcrew.entrypoints.cli.codes import BAD_NEWS, EXIT_CODES, GOOD, INPUT_INVALID, UNREADABLE
 from pitcrew.entrypoints.cli.completion import Shell, complete_if_asked
 from pitcrew.entrypoints.cli.evals import eval_app
-from pitcrew.entrypoints.cli.options import STATE, Format, IncidentId, JournalKey, Name, OneName, Runbooks, State, there
+from pitcrew.entrypoints.cli.options import (
+    STATE,
+    Format,
+    IncidentId,
+    JournalKey,
+    Name,
+    OneName,
+    Runbooks,
+    State,
+    Tokens,
+    there,
+)
 from pitcrew.entrypoints.cli.output import Output, say, shown
 from pitcrew.entrypoints.cli.quick import quick
 from pitcrew.entrypoints.cli.runbooks import runbooks_app
+from pitcrew.entrypoints.cli.tokens import tokens_app
 
 EPILOG = "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
 
@@ -33,6 +45,7 @@ app = typer.Typer(
 app.add_typer(audit_app, name="audit")
 app.add_typer(runbooks_app, name="runbooks")
 app.add_typer(eval_app, name="eval")
+app.add_typer(tokens_app, name="tokens")
 
 
 class LogFormat(StrEnum):
@@ -63,6 +76,7 @@ def run(
             help="Show metrics to Prometheus there; without a host on loopback. Default: nowhere.",
         ),
     ] = None,
+    tokens: Tokens = None,
 ) -> None:
     """Keep the declared services healthy, until SIGTERM or SIGINT."""
     from pitcrew.entrypoints.embedded import main as serve
@@ -74,6 +88,7 @@ def run(
         "runbooks": tuple(runbooks) if runbooks else None,
         "journal_key": journal_key,
         "metrics_addr": metrics_addr,
+        "tokens": tokens,
     }
     raise typer.Exit(serve(load(given), log_format=log_format.value))
 

@@ -23,6 +23,27 @@ Runbooks = Annotated[
     list[Path] | None,
     typer.Option("--runbooks", metavar="DIR", help="Directory with runbooks of yours; may be repeated."),
 ]
+Tokens = Annotated[
+    Path | None,
+    typer.Option(
+        "--tokens",
+        metavar="FILE",
+        envvar="PITCREW_TOKENS",
+        help="File of bearer tokens that callers show; needed to listen beyond loopback.",
+    ),
+]
+AllowedHosts = Annotated[
+    list[str] | None,
+    typer.Option("--allowed-host", metavar="NAME", help="Name that callers know this server by; may be repeated."),
+]
+AllowedOrigins = Annotated[
+    list[str] | None,
+    typer.Option("--allowed-origin", metavar="ORIGIN", help="Page that may ask, https://HOST[:PORT]; may be repeated."),
+]
+TlsCert = Annotated[
+    Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate in PEM, with --tls-key; default: no TLS.")
+]
+TlsKey = Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Its key in PEM, mode 0600.")]
 Name = Annotated[
     str | None,
     typer.Argument(

@@ -93,4 +93,4 @@ class Access:
 
 def _fits(pattern: str, path: str) -> bool:
     parts = re.split(r"\{[a-zA-Z_][a-zA-Z0-9_]*\}", pattern)
-    return re.fullmatch("[^/]+".join(map(re.escape, parts)), path) is not None
+    return re.fullmatch("[A-Za-z0-9._~-]+".join(map(re.escape, parts)), path) is not None

@@ -9,10 +9,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from pitcrew.adapters.problem import Problem
 from pitcrew.core.caller import Caller, Role
 from pitcrew.core.untrusted import clean
 from pitcrew.entrypoints.servers.access import CALLER
-from pitcrew.entrypoints.servers.problem import Problem
 
 _DETAIL_BYTES_MAX = 1000
 

@@ -10,13 +10,14 @@ from typing import TypeAlias
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pitcrew.adapters.buckets import Buckets
 from pitcrew.adapters.incoming import SECURITY_HEADERS, bearer, host_known
+from pitcrew.adapters.problem import INTERNAL, Problem
 from pitcrew.core.caller import Caller
 from pitcrew.core.errors import Unavailable
 from pitcrew.core.untrusted import clean
 from pitcrew.entrypoints.servers.access import CALLER, TOKENS, Access, Need
-from pitcrew.entrypoints.servers.limits import Buckets, Limits
-from pitcrew.entrypoints.servers.problem import INTERNAL, Problem
+from pitcrew.entrypoints.servers.limits import Limits
 from pitcrew.ports import Tokens
 
 Headers: TypeAlias = Mapping[str, list[str]]
@@ -88,6 +89,7 @@ class Hygiene:
         if self._under_way > self._limits.requests_max:
             raise _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests at once", {"Retry-After": "1"})
         headers = _headers(scope)
+        self._check_head(scope)
         self._check_origin(scope, headers)
         if _PATH.fullmatch(scope.get("raw_path") or b"") is None:
             raise _refusal(HTTPStatus.BAD_REQUEST, "the path is not spelt plainly: no empty, . or .. part, no encoding")
@@ -98,6 +100,14 @@ class Hygiene:
         if not need.met_by(caller, tokens=self._tokens is not None):
             raise self._denied(need, caller, shown)
         return {**scope, CALLER: caller, TOKENS: self._tokens is not None}
+
+    def _check_head(self, scope: Scope) -> None:
+        if scope["http_version"] not in ("1.0", "1.1"):
+            raise _refusal(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "speak HTTP/1.1")
+        fields = sum(len(name) + len(value) for name, value in scope["headers"])
+        if fields + len(scope.get("raw_path") or b"") + len(scope["query_string"]) > self._limits.head_bytes_max:
+            limit = f"the headers have more than {self._limits.head_bytes_max} bytes"
+            raise _refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, limit)
 
     def _check_origin(self, scope: Scope, headers: Headers) -> None:
         """Host names us, and a browser comes from our own pages or from an allowed one. An absent Origin passes, since
@@ -157,7 +167,7 @@ class Hygiene:
         limit = self._limits.body_bytes_max
         too_large = _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has more than {limit} bytes")
         length = headers.get("content-length", ["0"])[0]
-        if not length.isdigit() or int(length) > limit:
+        if not (length.isascii() and length.isdigit()) or int(length) > limit:
             raise too_large
         body = bytearray()
         try:

@@ -1,7 +1,5 @@
-"""The bounds of a server, each with its unit and reason, and the bucket that bounds how often one client asks."""
+"""The bounds of a server, each with its unit and reason."""
 
-from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -34,22 +32,3 @@ class Limits:
 
 
 DEFAULT = Limits()
-
-
-class Buckets:
-    """A bucket of tokens per client (the algorithm, not bearer tokens); full at first sight."""
-
-    def __init__(self, *, per_s: float, burst: int, clients_max: int, monotonic: Callable[[], float]) -> None:
-        self._per_s, self._burst, self._clients_max, self._monotonic = per_s, burst, clients_max, monotonic
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    def wait_s(self, client: str) -> float:
-        """Take one; 0 where there was one, else the seconds until there is."""
-        now = self._monotonic()
-        left, at = self._left.pop(client, (float(self._burst), now))
-        left = min(float(self._burst), left + (now - at) * self._per_s)
-        taken = left >= 1
-        self._left[client] = (left - 1 if taken else left, now)
-        while len(self._left) > self._clients_max:
-            self._left.popitem(last=False)
-        return 0.0 if taken else (1 - left) / self._per_s

@@ -10,11 +10,14 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from pitcrew.adapters.problem import Problem
 from pitcrew.entrypoints.servers.limits import Limits
-from pitcrew.entrypoints.servers.problem import Problem
 
-_GRACE_S = 5.0
+_GRACE_S = 1.0
 """Seconds that an answer may take to be read by a client after the request's own deadline."""
+
+_LEFTOVER_BYTES_MAX = 64 * 1024
+"""Bytes of a body that are read and thrown away after its answer, so that the connection can be used again."""
 
 
 def protocol(limits: Limits) -> type[H11Protocol]:
@@ -41,13 +44,14 @@ class _Bounded(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, but only so much of what comes after an answer to an unfinished request."""
+        """Read on, but little of what still comes after an answer to an unfinished request: whoever then looks up
+        finds the answer, and whoever does not is hung up on when the time for the next request is over."""
         if self.transport.is_closing():
             return
         if self.conn.our_state is h11.DONE and self.conn.their_state is h11.SEND_BODY:
             self._leftover += len(data)
-            if self._leftover > self.limits.body_bytes_max:
-                self.transport.abort()
+            if self._leftover > _LEFTOVER_BYTES_MAX:
+                self.flow.pause_reading()
                 return
         before = self.cycle
         super().data_received(data)

@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import ssl
+import stat
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -15,12 +17,13 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
+from pitcrew.adapters.buckets import Buckets
 from pitcrew.adapters.incoming import Address, checked
 from pitcrew.adapters.tokens.files import TokenFile
 from pitcrew.core.errors import InvalidInput, Unavailable
 from pitcrew.entrypoints.servers.access import Access
 from pitcrew.entrypoints.servers.hygiene import Hygiene
-from pitcrew.entrypoints.servers.limits import DEFAULT, Buckets, Limits
+from pitcrew.entrypoints.servers.limits import DEFAULT, Limits
 from pitcrew.entrypoints.servers.protocol import protocol
 
 _HANDSHAKE_S = 5.0
@@ -185,6 +188,7 @@ def _tls(listen: Listen) -> ssl.SSLContext | None:
         return None
     if listen.tls_cert is None or listen.tls_key is None:
         raise InvalidInput("--tls-cert and --tls-key: one is missing; give both, each a file in PEM")
+    _check_private(listen.tls_key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
@@ -195,3 +199,16 @@ def _tls(listen: Listen) -> ssl.SSLContext | None:
             f"--tls-cert {listen.tls_cert}, --tls-key {listen.tls_key}: {why}; give a certificate and its key in PEM"
         ) from None
     return context
+
+
+def _check_private(key: Path) -> None:
+    """Raises InvalidInput where somebody else can read the key, or could have put it there."""
+    try:
+        status = key.stat()
+    except OSError as error:
+        raise InvalidInput(f"--tls-key {key}: {error.strerror}; give the key of the certificate, in PEM") from None
+    if status.st_uid not in (os.geteuid(), 0) or status.st_mode & 0o037:
+        shown = oct(stat.S_IMODE(status.st_mode))[2:]
+        raise InvalidInput(
+            f"--tls-key {key}: mode {shown}, uid {status.st_uid}, so others can use it; own it, chmod 600 it"
+        )
