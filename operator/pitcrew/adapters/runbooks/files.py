@@ -6,6 +6,7 @@ A runbook decides what PitCrew proposes, so only its owner may be able to write 
 import os
 import stat
 from collections.abc import Sequence
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -43,8 +44,9 @@ class RunbookFiles:
         return self._found
 
 
+@cache
 def built_in_pages() -> Sequence[Page]:
-    """The pages of the package, by file name."""
+    """The pages of the package, by file name; read once, since a package stays as it is while it runs."""
     found = sorted((page for page in files("pitcrew").joinpath("runbooks").iterdir()), key=lambda page: page.name)
     return tuple(read_page(page.name, page.read_bytes(), BUILT_IN) for page in found if page.name.endswith(".md"))
 

@@ -69,11 +69,12 @@ def read_page(place: str, raw: bytes, origin: str) -> Page:
 
 def _head(place: str, head: str) -> tuple[yaml.Node, RunbookHead]:
     try:
-        node = yaml.compose(head, Loader=_Plain)
+        loader = _Plain(head)
+        node = loader.get_single_node()
         if node is None:
             raise InvalidInput(f"{place}:1: no fields; id, title, cause, signals, ask, verify are needed")
         _refuse_unsafe(place, node, 0)
-        return node, RunbookHead.model_validate(yaml.load(head, Loader=_Plain))
+        return node, RunbookHead.model_validate(loader.construct_document(node))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 2 if error.problem_mark else 1
         raise InvalidInput(f"{place}:{line}: {clean(error.problem or 'no YAML', 200)}") from None
