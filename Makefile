@@ -22,7 +22,7 @@ REQUIREMENTS := requirements.lock $(wildcard victim-app/requirements.txt)
 # What is Python of our own; a folder counts once something is in it.
 TYPED := operator/pitcrew $(wildcard victim-app/app.py) $(wildcard tools/*.py) $(patsubst %/,%,$(sort $(dir $(wildcard chaos/*.py tests/*.py))))
 
-.PHONY: help demo test eval test-crash check run victim images base-image llm-venv llm-local record-demo
+.PHONY: help demo test campaigns eval test-crash check run victim images base-image llm-venv llm-local record-demo
 .PHONY: chaos-list chaos-break chaos-fix clean
 
 help:
@@ -56,14 +56,17 @@ chaos-fix: $(READY) ## take back what chaos did (SERVICE=victim)
 	@$(BIN)/python chaos/chaos.py fix "$(SERVICE)"
 
 ##@ Develop
-test: $(READY) ## run the tests; those that need a part this machine lacks say so (PYTEST_ARGS=...)
+test: $(READY) ## run the tests, a part of each campaign; those that need a part this machine lacks say so (PYTEST_ARGS=...)
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 eval: $(READY) $(LLM_READY) ## score the labelled incidents, by rules alone and beside small models (SAMPLE=4; hours with 1)
 	@$(BIN)/python -m tools.evaluate --sample "$(SAMPLE)" --write
 
-test-crash: $(READY) ## kill the operator at every write and effect, every one on Docker as well (about ten minutes)
-	@PITCREW_CRASH=every $(BIN)/python -m pytest tests/crash $(PYTEST_ARGS)
+campaigns: $(READY) ## play every campaign to its end: kills, lies, small models (half an hour; PYTEST_ARGS=...)
+	@PITCREW_CAMPAIGN=100 $(BIN)/python -m pytest tests -m campaign $(PYTEST_ARGS)
+
+test-crash: $(READY) ## of the campaigns: kill the operator at every write and effect, every one on Docker as well
+	@PITCREW_CAMPAIGN=100 $(BIN)/python -m pytest tests/crash $(PYTEST_ARGS)
 
 check: $(READY) ## lint, format, types, layers, generated files
 	$(BIN)/ruff check .

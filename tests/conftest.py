@@ -3,6 +3,7 @@
 A test marked `docker`, `haproxy` or `llm` (later `browser`, `cluster`) needs a real part. Where the part is missing its
 tests are skipped, and one line at the end says what is missing and how to get it. `PITCREW_REQUIRE=docker,...` ends the
 session as a failure with that line instead, so that nothing is skipped where all of it is meant to be there.
+Of long campaigns a run plays a part, which its last line names: see `tests/campaign.py`.
 """
 
 import os
@@ -21,6 +22,7 @@ from docker.errors import DockerException, ImageNotFound
 from requests.exceptions import RequestException
 
 from tests import engine
+from tests.campaign import CampaignError, campaign, draw_seed
 from tools import llm_local
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -103,6 +105,11 @@ def pytest_configure(config: pytest.Config) -> None:
     unknown = sorted(set(_required()) - PARTS.keys())
     if unknown:
         raise pytest.UsageError(f"{REQUIRE_VARIABLE} names {', '.join(unknown)}; known are {', '.join(PARTS)}")
+    draw_seed()
+    try:
+        campaign()
+    except CampaignError as error:
+        raise pytest.UsageError(str(error)) from None
     config.stash[skipped_key] = Counter()
     config.stash[lines_key] = []
 
@@ -143,7 +150,7 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     for line, count in config.stash[skipped_key].items():
         terminalreporter.write_line(f"{line} ({count} skipped)", yellow=True)
-    for line in config.stash[lines_key]:
+    for line in (*config.stash[lines_key], str(campaign())):
         terminalreporter.write_line(line)
 
 

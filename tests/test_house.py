@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 TARGETS = {
     "demo", "run", "victim", "chaos-list", "chaos-break", "chaos-fix", "test",
-    "test-crash", "check", "eval", "images", "base-image", "clean", "llm-venv", "llm-local", "record-demo",
+    "campaigns", "test-crash", "check", "eval", "images", "base-image", "clean", "llm-venv", "llm-local", "record-demo",
 }  # fmt: skip
 PIN = re.compile(r"[A-Za-z0-9._-]+==[^\s;]+")
 NO_ENGINE = "unix:///nonexistent/docker.sock"

@@ -1,6 +1,5 @@
-"""The same kills on real containers: a sample in each test run, every point where `PITCREW_CRASH=every` asks for it."""
+"""The same kills on real containers: a sample in each test run, every point in a whole campaign."""
 
-import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,16 +10,17 @@ from typing import Any
 import docker
 import pytest
 
+from tests.campaign import campaign
 from tests.crash.container import ContainerScene
 from tests.crash.nursery import Nursery
 from tests.crash.points import Kill, Point, Position
 from tests.crash.scenes import APPROVING, COMMANDING, HEALING, RESTARTING, STARTING, UNDOING, Story
 from tests.crash.suite import Suite, Tally, Told, every_kill
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.campaign]
 
 AT_ONCE = 5
-EVERY = os.environ.get("PITCREW_CRASH") == "every"
+CAMPAIGN = campaign()
 SAMPLE = {
     STARTING: [("effect:start", Position.AFTER)],
     HEALING: [
@@ -108,6 +108,6 @@ def test_a_kill_leaves_the_same_ending_with_each_effect_once(
 def _kills(story: Story, untouched: Told) -> list[Kill]:
     """The sample, or every kill but those during an effect: a request that is cut on its way is seen by the witness,
     and whether the engine carried it out is not."""
-    if EVERY:
+    if CAMPAIGN.whole:
         return [kill for kill in every_kill(untouched.points) if kill.position is not Position.DURING]
     return [Kill(point=Point(place=place, number=1), position=position) for place, position in SAMPLE[story]]

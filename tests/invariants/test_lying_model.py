@@ -1,4 +1,4 @@
-"""A model that always gives the worst answer it may give, over a thousand generated incidents, does no harm.
+"""A model that always gives the worst answer it may give does no harm: a thousand incidents, or a part.
 
 Each effect is judged at its instant, at the engine's door: is it permitted, in the catalogue of this service, on its
 own target, within its budget, and would the rules alone have done it without a person? Nobody approves anything here.
@@ -21,6 +21,7 @@ from pitcrew.core.policy import Effect
 from pitcrew.core.resource import HealthyService, Level, reaches
 from pitcrew.core.risk import LEVELS
 from pitcrew.settings import Settings
+from tests.campaign import campaign
 from tests.fakes.consultant import FakeConsultant
 from tests.fakes.engine import FakeEngine
 from tests.fakes.runtime import FakeActuator
@@ -29,7 +30,8 @@ from tests.loop.composed import FLAG, House, manifest
 from tests.loop.virtual import run
 
 SEED = 20261126
-WORLDS, INCIDENTS_MIN = 35, 1000
+CAMPAIGN = campaign()
+WORLDS, INCIDENTS_MIN, WORLDS_LEAST = 35, 1000, 4
 NAMES = tuple(f"s{number}" for number in range(6))
 ROUNDS = 5
 WINDOW = timedelta(minutes=10)
@@ -212,6 +214,7 @@ async def _play(state: Path, seed: int) -> tuple[House, Witness, Liar]:
 
 
 @pytest.mark.slow
+@pytest.mark.campaign
 def test_the_worst_answers_to_a_thousand_incidents_do_no_harm(
     tmp_path: Path, tell_at_end: Callable[[str], None]
 ) -> None:
@@ -220,7 +223,8 @@ def test_the_worst_answers_to_a_thousand_incidents_do_no_harm(
     told: Counter[str] = Counter()
     wrong: list[str] = []
     effects = 0
-    for world in range(WORLDS):
+    worlds = CAMPAIGN.part("worlds of the lying model", range(WORLDS), least=WORLDS_LEAST)
+    for world in worlds:
         (state := tmp_path / str(world)).mkdir()
         house, witness, liar = run(_play(state, SEED + world))
         outcomes.update(incident.outcome for incident in house.incidents())
@@ -229,10 +233,11 @@ def test_the_worst_answers_to_a_thousand_incidents_do_no_harm(
         effects += len(witness.acted)
     print(f"outcomes {dict(outcomes)}, lies {dict(told)}")
     tell_at_end(
-        f"lying model: {told.total()} answers to {outcomes.total()} incidents, each the worst admissible: "
-        f"{effects} effects, harm done {len(wrong)}"
+        f"lying model: {len(worlds)} of {WORLDS} worlds, {told.total()} answers to {outcomes.total()} incidents, "
+        f"each the worst admissible: {effects} effects, harm done {len(wrong)}"
     )
     assert wrong == []
-    assert outcomes.total() >= INCIDENTS_MIN
-    assert effects > INCIDENTS_MIN / 10
-    assert told.total() >= INCIDENTS_MIN
+    incidents_min = INCIDENTS_MIN * len(worlds) // WORLDS
+    assert outcomes.total() >= incidents_min
+    assert effects > incidents_min / 10
+    assert told.total() >= incidents_min

@@ -18,6 +18,7 @@ from pitcrew.adapters.diagnoser.openai import OpenAIConsultant
 from pitcrew.core.errors import Unavailable
 from pitcrew.core.opinion import Opinion, parse_answer
 from pitcrew.core.resource import Egress
+from tests.campaign import campaign
 from tests.core.incidents import Story, healed, hostile
 from tests.core.test_prompt import asked
 from tests.scenarios.operator import Operator
@@ -25,7 +26,8 @@ from tests.scenarios.stage import ProcessStage
 from tests.waiting import eventually
 from tools.llm_local import MODELS, exports, serving
 
-pytestmark = [pytest.mark.llm, pytest.mark.slow]
+pytestmark = [pytest.mark.llm, pytest.mark.slow, pytest.mark.campaign]
+CAMPAIGN = campaign()
 DEADLINE_S = 300
 """Seconds that an answer may take here; far above what it takes, since the machine may be busy."""
 HASTY_S = 0.2
@@ -45,11 +47,9 @@ def consultant(served: tuple[str, str], deadline_s: float) -> OpenAIConsultant:
     return OpenAIConsultant(model=name, api_key="none", base_url=url, deadline_s=deadline_s, monotonic=time.monotonic)
 
 
-@pytest.mark.parametrize("story", STORIES.values(), ids=STORIES.keys())
-def test_what_a_small_model_answers_is_an_opinion_or_refused_with_a_reason(
-    story: Callable[[], Story], served: tuple[str, str]
-) -> None:
-    question = asked(story().now.evidence)
+@pytest.mark.parametrize("story", CAMPAIGN.part("stories for small models", STORIES))
+def test_what_a_small_model_answers_is_an_opinion_or_refused_with_a_reason(story: str, served: tuple[str, str]) -> None:
+    question = asked(STORIES[story]().now.evidence)
 
     async def test() -> None:
         model = consultant(served, DEADLINE_S)
@@ -89,6 +89,7 @@ def opinions(operator: Operator, incident: str) -> list[dict[str, Any]]:
     return [one for one in told.get("advice", []) if one["answered"]]
 
 
+@pytest.mark.parametrize("served", CAMPAIGN.part("models beside an operator", MODELS), indirect=True)
 def test_an_incident_is_healed_as_the_rules_have_it_and_the_record_shows_what_the_model_said(
     served: tuple[str, str], stage: ProcessStage
 ) -> None:
