@@ -18,6 +18,7 @@ CREW = {
     "Diagnosed": "Driver",
     "ModelAsked": "Driver",
     "Advised": "Driver",
+    "DiagnosisProposed": "Person",
     "NotAsked": "Driver",
     "Picked": "Driver",
     "EvidenceAdded": "Mechanic",

@@ -363,6 +363,7 @@ def assemble(world: World, settings: Settings) -> Operator:
         standing=standing,
         own_uid=os.geteuid(),
         admins=settings.admins,
+        proposers=settings.proposers,
         manifests=settings.manifests,
     )
     return Operator(fleet=fleet, control=control, ending=ending, journal=world.journal, world=world)

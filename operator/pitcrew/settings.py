@@ -56,6 +56,9 @@ class Settings(BaseModel):
     admins: tuple[str, ...] = ()
     """Users, and groups as `@group`, that may give orders beside root and PitCrew's own user. Whoever may approve a
     service may stop PitCrew as well."""
+    proposers: tuple[str, ...] = ()
+    """Users, and groups as `@group`, whose assistants may propose a diagnosis, beside root, PitCrew's own user and the
+    admins; a wrong one costs people's time, so that not everybody may."""
     model: str = ""
     """Model that gives a second opinion on incidents, by the name its endpoint knows; empty: rules only. The endpoint
     is OPENAI_BASE_URL, its key OPENAI_API_KEY."""

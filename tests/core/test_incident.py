@@ -19,8 +19,10 @@ from pitcrew.core.event import (
     Acted,
     Advised,
     ApprovalAsked,
+    ApprovalGiven,
     Checked,
     Decided,
+    DiagnosisProposed,
     Escalated,
     Event,
     EvidenceAdded,
@@ -59,6 +61,7 @@ from pitcrew.core.incident import (
     replay_all,
 )
 from pitcrew.core.opinion import Opinion
+from pitcrew.core.order import Person
 from pitcrew.core.pick import Pick, Tool
 from pitcrew.core.policy import Effect, Ruling, Verdict
 from pitcrew.core.record import Head, Instant, canonical, parse, seal
@@ -93,6 +96,17 @@ ADVISED = Advised(
     agrees=True,
     note="both say so",
 )
+ITEM = Evidence(id="E1", source=Source.PROBE, key="probe.failing", value="Timeout", text="probe-0 fails: Timeout")
+PROPOSED = DiagnosisProposed(
+    by=Person(uid=4001, name="alice", groups=("helpers",)),
+    opinion=OPINION,
+    evidence_digest="e" * 64,
+    cited=(ITEM,),
+    late=False,
+    grounded=True,
+    agrees=False,
+    note="the rules say something else",
+)
 NOT_ASKED = NotAsked(reason="spec.diagnosis.mode is Rules", evidence_digest="e" * 64)
 ADDED = EvidenceAdded(
     picks=(Pick(tool=Tool.STATS), Pick(tool=Tool.EVENTS)),
@@ -103,6 +117,7 @@ ADDED = EvidenceAdded(
 EXTRA: tuple[Event, ...] = (
     ASKED,
     ADVISED,
+    PROPOSED,
     NOT_ASKED,
     Picked(picks=(Pick(tool=Tool.STATS), Pick(tool=Tool.EVENTS))),
     *(replace(ADDED, changed=changed) for changed in ("", "the target is Exited now")),
@@ -112,6 +127,7 @@ EXTRA: tuple[Event, ...] = (
     *(Undone(seen=seen, detail="read off") for seen in Seen),
     *(Verified(passed=passed, looks=3, detail="window") for passed in (True, False)),
     ApprovalAsked(request=REQUEST),
+    ApprovalGiven(approval=APPROVAL),
     *(Decided(approval=replace(APPROVAL, decision=decision)) for decision in Decision),
     NothingToTry(reasons=("a", "b"), ask="look"),
     Turned(reason="stopped"),

@@ -43,17 +43,22 @@ class Diagnoser(StrEnum):
 
     RULES = "Rules"
     MODEL = "Model"
+    ASSISTANT = "Assistant"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Diagnosis:
-    """A cause, how sure (0 to 100), the ids of the evidence it rests on, and who gave it."""
+    """A cause, how sure (0 to 100), the ids of the evidence it rests on, and who gave it.
+
+    `proposer` is the name of the person whose assistant gave it; empty for all others.
+    """
 
     cause: Cause
     confidence: int
     evidence: tuple[str, ...]
     by: Diagnoser
     summary: str
+    proposer: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -241,9 +241,11 @@ def weigh(
     diagnoses: Sequence[Diagnosis],
     runbooks: Iterable[Runbook],
     evidence: Sequence[Evidence],
+    *,
+    who: str = "the model",
 ) -> Weighed:
-    """An opinion beside the rules' diagnoses. It counts only where its quotes hold, and the runbook it chose treats its
-    cause and proves it by signals (S7)."""
+    """An opinion beside the rules' diagnoses; `who` gave it, for people. It counts only where its quotes hold, and the
+    runbook it chose treats its cause and proves it by signals (S7)."""
     if opinion is None:
         return Weighed(agrees=None, reason=f"no second opinion: {failure}")
     diagnosis = Diagnosis(
@@ -261,7 +263,7 @@ def weigh(
         return Weighed(agrees=None, reason=f"not grounded, so ignored: {opinion.cause} with {chosen}")
     rules = diagnoses[0].cause if diagnoses else Cause.UNKNOWN
     agrees = None if rules is Cause.UNKNOWN else rules is opinion.cause
-    told = f"the model says {opinion.cause}, {opinion.confidence} of 100; the rules say {rules}"
+    told = f"{who} says {opinion.cause}, {opinion.confidence} of 100; the rules say {rules}"
     return Weighed(agrees=agrees, reason=told, diagnosis=diagnosis)
 
 
@@ -271,7 +273,12 @@ def leading(diagnoses: Sequence[Diagnosis], weighed: Weighed | None) -> Diagnosi
     first = diagnoses[0]
     if first.cause is not Cause.UNKNOWN or weighed is None or weighed.diagnosis is None:
         return first
-    return replace(weighed.diagnosis, confidence=min(weighed.diagnosis.confidence, TRUST_MAX))
+    return trusted(weighed.diagnosis)
+
+
+def trusted(said: Diagnosis) -> Diagnosis:
+    """A diagnosis that no rule gives, with as little trust as it deserves."""
+    return replace(said, confidence=min(said.confidence, TRUST_MAX))
 
 
 def confirmed(lead: Diagnosis, weighed: Weighed | None) -> Diagnosis:

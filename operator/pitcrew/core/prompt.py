@@ -348,9 +348,18 @@ def _item(item: Evidence, boundary: str) -> str:
     return json.dumps({"id": item.id, "source": str(item.source), **counted, "text": text}, ensure_ascii=False)
 
 
+def as_data(text: str, bytes_max: int) -> str:
+    """Text of others as one line between marks that it cannot hold itself, for a model that is not ours to prompt."""
+    return f"<data>{_unmarked(text, bytes_max)}</data>"
+
+
+def _unmarked(text: str, bytes_max: int) -> str:
+    return bound(" ".join(clean(text, bytes_max).split()).translate(_MARKS), bytes_max).translate(_MARKS)
+
+
 def inert(text: str, bytes_max: int, boundary: str) -> str:
     """Text of others as one line without marks, and without the boundary, however it was spelled."""
-    line = bound(" ".join(clean(text, bytes_max).split()).translate(_MARKS), bytes_max).translate(_MARKS)
+    line = _unmarked(text, bytes_max)
     while boundary.lower() in line.lower():
         line = re.sub(re.escape(boundary), "", line, flags=re.I)
     return line

@@ -46,7 +46,7 @@ _REPEAT_POINTS = 25
 _REPEAT_POINTS_MAX = 40
 _ATTEMPT_POINTS = 5
 SECOND_OPINION = "second opinion"
-"""The factor that is there where a model is configured, whatever it said."""
+"""The factor that is there where a model is configured, whatever it said, or an assistant proposed a diagnosis."""
 _DISAGREEMENT_POINTS = 10
 _SUSPICION_POINTS = 10
 _AGREEMENT_POINTS = 5
@@ -84,8 +84,9 @@ def assess(
     second: Weighed | None = None,
     evidence: Sequence[Evidence] = (),
 ) -> Risk:
-    """The risk of a proposal; `attempt` counts from 1, `second` is what a model said, None where none is configured.
-    `evidence` is all there is: text in it that speaks to its reader makes everything a little less certain.
+    """The risk of a proposal; `attempt` counts from 1, `second` is what a model or an assistant said, None where
+    none is configured and none spoke. `evidence` is all there is: text in it that speaks to its reader makes everything
+    a little less certain.
 
     A model that agrees lowers the score within its level and never the level itself: a model that lies must not widen
     what is done without a person.
@@ -120,8 +121,9 @@ def doubt_of(proposal: Proposal, diagnosis: Diagnosis, risk: Risk, second: Weigh
     What only a model knows is never done without a person; and where it contradicts the rules, nothing risky is, and
     nothing that cannot be taken back.
     """
-    if diagnosis.by is Diagnoser.MODEL:
-        return f"only a model names this cause, {diagnosis.cause}, and no rule does"
+    if diagnosis.by is not Diagnoser.RULES:
+        who = "a model" if diagnosis.by is Diagnoser.MODEL else f"an assistant of {diagnosis.proposer}"
+        return f"only {who} names this cause, {diagnosis.cause}, and no rule does"
     for_good = is_destructive(proposal.action) and isinstance(proposal.undo, Irreversible)
     if second is not None and second.agrees is False and (risk.level is not Level.LOW or for_good):
         return f"two opinions differ: {second.reason}"

@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 from pitcrew.core.approval import SIGNATURE_BYTES_MAX, Decision
 from pitcrew.core.errors import PitCrewError
 from pitcrew.core.order import REASON_BYTES_MAX, Order, OrderKind, Person
+from pitcrew.core.prompt import CITED_MAX
 from pitcrew.core.record import Json
 from pitcrew.core.untrusted import clean
 from pitcrew.loop.control import Control
@@ -81,14 +82,24 @@ class OneService(_Request):
     for_s: Annotated[int, Field(ge=1, le=SUSPEND_S_MAX)] | None = None
 
 
+class Propose(_Request):
+    """A diagnosis of an assistant: choices out of closed lists."""
+
+    do: Literal["propose"]
+    incident: Word
+    cause: Word
+    runbook: Word
+    evidence: Annotated[list[Word], Field(min_length=1, max_length=CITED_MAX)]
+
+
 class Declarations(_Request):
     """Where services are declared."""
 
     do: Literal["declarations"]
 
 
-_REQUEST: TypeAdapter[Question | Decide | Everywhere | OneService | Declarations] = TypeAdapter(
-    Annotated[Question | Decide | Everywhere | OneService | Declarations, Field(discriminator="do")]
+_REQUEST: TypeAdapter[Question | Decide | Everywhere | OneService | Propose | Declarations] = TypeAdapter(
+    Annotated[Question | Decide | Everywhere | OneService | Propose | Declarations, Field(discriminator="do")]
 )
 _ORDERS = {kind.value.lower(): kind for kind in OrderKind}
 
@@ -190,6 +201,8 @@ async def _carried_out(control: Control, person: Person, line: bytes) -> Json:
             )
         case Everywhere(do=do, reason=reason):
             return await control.give(Order(kind=_ORDERS[do], by=person, reason=clean(reason, REASON_BYTES_MAX)))
+        case Propose(incident=incident, cause=cause, runbook=runbook, evidence=evidence):
+            return await control.propose(person, incident, cause, runbook, tuple(evidence))
         case OneService():
             return await control.give(_order(control, person, request))
         case Declarations():

@@ -10,6 +10,7 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 
+from pitcrew.core.assistant import latest, together, weigh_proposed
 from pitcrew.core.cost import Budget, Price, Usage, exceeded
 from pitcrew.core.event import Advised, Event, ModelAsked
 from pitcrew.core.evidence import Evidence
@@ -172,7 +173,7 @@ def _advised(desk: Desk, incident: Incident, prompt: str, evidence: str, said: S
     )
 
 
-def second_opinion(desk: Desk) -> Weighed | None:
+def model_opinion(desk: Desk) -> Weighed | None:
     """What a model said of the evidence as it is now, for a plan that is about to be made; None without a model."""
     incident, advice = desk.case, desk.case.advised
     if advice is None:
@@ -181,3 +182,16 @@ def second_opinion(desk: Desk) -> Weighed | None:
     if advice.answered_at is None:
         return Weighed(agrees=None, reason="no second opinion: none came before the plan")
     return weigh(advice.opinion, advice.failure, incident.diagnoses, desk.crew.runbooks.runbooks(), incident.evidence)
+
+
+def proposed_opinions(desk: Desk) -> tuple[Weighed, ...]:
+    """What assistants proposed, each beside the rules' diagnoses of the evidence as it is now."""
+    incident, runbooks = desk.case, desk.crew.runbooks.runbooks()
+    return tuple(
+        weigh_proposed(one, incident.diagnoses, runbooks, incident.evidence) for one in latest(incident.proposed)
+    )
+
+
+def second_opinion(desk: Desk) -> Weighed | None:
+    """What a model and assistants come to beside the rules, for a plan that is about to be made; None without any."""
+    return together(model_opinion(desk), proposed_opinions(desk))

@@ -11,7 +11,9 @@ from pathlib import Path
 from pitcrew.core import order as orders
 from pitcrew.core.action import describe
 from pitcrew.core.approval import Decision, progress, request_data, told
+from pitcrew.core.assistant import PROPOSALS_MAX
 from pitcrew.core.errors import JournalError, Refused
+from pitcrew.core.event import DiagnosisProposed
 from pitcrew.core.incident import Attempt, Phase
 from pitcrew.core.order import REASON_BYTES_MAX, Order, OrderKind, Person, Standing
 from pitcrew.core.permit import PermitRefused
@@ -20,14 +22,18 @@ from pitcrew.core.resource import ServiceKey
 from pitcrew.core.untrusted import clean
 from pitcrew.loop.desk import Desk
 from pitcrew.loop.fleet import Fleet
+from pitcrew.loop.inbox import Handed
 from pitcrew.ports import Clock, Journal, Official, StopSwitch
 
+PROPOSE_S = 8.0
+"""Seconds that a proposal waits for the worker of its service, which may be amid an effect."""
 _log = logging.getLogger("pitcrew.loop")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Control:
-    """The operator's ear for people. `own_uid` is the user it runs as; `admins` are names, and groups as `@group`."""
+    """The operator's ear for people. `own_uid` is the user it runs as; `admins` and `proposers` are names, and
+    groups as `@group`."""
 
     fleet: Fleet
     official: Official
@@ -37,6 +43,7 @@ class Control:
     standing: Standing
     own_uid: int
     admins: tuple[str, ...]
+    proposers: tuple[str, ...]
     manifests: tuple[Path, ...]
 
     def question(self, incident: str) -> dict[str, Json]:
@@ -94,6 +101,37 @@ class Control:
         came = progress(attempt.request, hearing.given) if attempt.request and hearing.final is None else ""
         return f"{incident}: plan {plan_digest[:16]} {told(answer)}{f' ({came})' if came else ''}"
 
+    async def propose(
+        self, person: Person, incident: str, cause: str, runbook: str, evidence: tuple[str, ...]
+    ) -> dict[str, Json]:
+        """Have a diagnosis of an assistant recorded and weighed; what came of it. It decides and approves nothing.
+
+        Raises:
+            Refused: this person may not propose, the incident is unknown or over, or something is in no closed list.
+        """
+        if not (self.may_order(person) or _is_one_of(person, self.proposers)):
+            raise Refused(f"{person} may not propose; the settings proposers and admins name who may, beside root")
+        desk = self._desk(incident)
+        answer: asyncio.Future[DiagnosisProposed] = asyncio.get_running_loop().create_future()
+        handed = Handed(incident=incident, by=person, cause=cause, runbook=runbook, evidence=evidence, answer=answer)
+        desk.inbox.put(handed)
+        desk.nudge.set()
+        try:
+            event = await asyncio.wait_for(answer, PROPOSE_S)
+        except TimeoutError:
+            busy = f"the operator is busy with {desk.service.key}"
+            raise Refused(f"{busy}; if it was recorded all the same, `pitcrew why {incident}` shows it") from None
+        left = PROPOSALS_MAX - next((len(one.proposed) for one in desk.known if one.id == incident), 0)
+        return {
+            "incident": incident,
+            "cause": str(event.opinion.cause),
+            "grounded": event.grounded,
+            "agrees": event.agrees,
+            "late": event.late,
+            "note": event.note,
+            "proposalsLeft": left,
+        }
+
     async def give(self, order: Order) -> str:
         """Carry out an order of a person and record it; what holds now, for people.
 
@@ -115,8 +153,7 @@ class Control:
 
     def may_order(self, person: Person) -> bool:
         """Whether this person gives orders: root, PitCrew's own user, and the admins of the settings."""
-        named = person.name in self.admins or any(f"@{group}" in self.admins for group in person.groups)
-        return named or person.uid in (0, self.own_uid)
+        return _is_one_of(person, self.admins) or person.uid in (0, self.own_uid)
 
     def services(self) -> dict[str, Json]:
         """Each declared service, and each policy as `policy/NAME`, with the place of its declaration."""
@@ -153,16 +190,21 @@ class Control:
 
     def _attempt(self, incident: str) -> Attempt:
         desk = self._desk(incident)
-        found = [one for one in (desk.incident, *desk.ended) if one is not None and one.id == incident]
+        found = [one for one in desk.known if one.id == incident]
         if not found[0].attempts or found[0].phase in (Phase.DETECTED, Phase.INVESTIGATED, Phase.DIAGNOSED):
             raise Refused(f"{incident} has no plan to decide on now; it is {found[0].phase}")
         return found[0].attempt
 
     def _desk(self, incident: str) -> Desk:
         for desk in self.fleet.desks.values():
-            if any(one is not None and one.id == incident for one in (desk.incident, *desk.ended)):
+            if any(one.id == incident for one in desk.known):
                 return desk
         raise Refused(f"no incident {incident!r} of a declared service; `pitcrew incidents` lists them")
+
+
+def _is_one_of(person: Person, names: tuple[str, ...]) -> bool:
+    """Whether a person is named, or a group of theirs as `@group`."""
+    return person.name in names or any(f"@{group}" in names for group in person.groups)
 
 
 _HOLDS = {

@@ -44,6 +44,7 @@ from pitcrew.core.resource import HealthyService
 from pitcrew.core.storm import Spell
 from pitcrew.loop.consultation import Consultation
 from pitcrew.loop.crew import Crew
+from pitcrew.loop.inbox import Inbox
 from pitcrew.loop.telling import tell
 
 NOTICES_MAX = 50
@@ -97,6 +98,8 @@ class Desk:
     spell: Spell = field(init=False)
     """Whether it deviated when it was looked at last and since when, for the weather over all services."""
     consultation: Consultation = field(init=False)
+    inbox: Inbox = field(default_factory=Inbox)
+    """What assistants propose for the worker to record."""
 
     def __post_init__(self) -> None:
         self.spell = Spell(service=self.service.key, deviates=None, depends_on=self.service.depends_on)
@@ -107,6 +110,11 @@ class Desk:
         """The open incident; only asked for while there is one."""
         assert self.incident is not None
         return self.incident
+
+    @property
+    def known(self) -> tuple[Incident, ...]:
+        """The open incident, if any, and those that ended, as far as they are remembered."""
+        return (*([self.incident] if self.incident is not None else []), *self.ended)
 
     @property
     def past(self) -> tuple[Past, ...]:

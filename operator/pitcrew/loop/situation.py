@@ -7,7 +7,7 @@ from pitcrew.core.incident import Phase
 from pitcrew.core.opinion import CONTRADICTION
 from pitcrew.core.runbook import drift
 from pitcrew.core.step import Situation, situation_of
-from pitcrew.loop.consulting import second_opinion
+from pitcrew.loop.consulting import model_opinion
 from pitcrew.loop.desk import Desk
 from pitcrew.loop.perform.planning import plan_with
 
@@ -41,6 +41,6 @@ def _counsel(desk: Desk) -> Counsel | None:
         patience_s=desk.crew.settings.model_patience_s,
         asking=desk.consultation.asks_about(desk.case.id),
         contradicted=plan_with(desk, CONTRADICTION),
-        weighed=second_opinion(desk) if answered else None,
+        weighed=model_opinion(desk) if answered else None,
         neighbours=tuple(one.service.key for one in desk.neighbours(desk.service)),
     )

@@ -27,6 +27,7 @@ from pitcrew.core.untrusted import clean
 from pitcrew.loop.consulting import hear
 from pitcrew.loop.desk import Desk
 from pitcrew.loop.perform import perform
+from pitcrew.loop.proposing import hear_proposal
 from pitcrew.loop.situation import situation_at
 
 RETRY_S = 1.0
@@ -121,7 +122,7 @@ class Worker:
         """Take steps until the incident waits or ends; what it waits for."""
         desk = self.desk
         while not desk.ending.is_set():
-            if await hear(desk):
+            if await hear(desk) or await hear_proposal(desk):
                 continue
             if desk.incident is None:
                 return ""

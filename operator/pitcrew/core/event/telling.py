@@ -4,6 +4,7 @@ from typing import assert_never
 
 from pitcrew.core import approval
 from pitcrew.core.action import Seen, describe
+from pitcrew.core.assistant import speaker
 from pitcrew.core.cost import NO_USAGE, told_cost
 from pitcrew.core.event.value import (
     Abandoned,
@@ -14,6 +15,7 @@ from pitcrew.core.event.value import (
     Checked,
     Decided,
     Diagnosed,
+    DiagnosisProposed,
     Escalated,
     Event,
     EvidenceAdded,
@@ -69,6 +71,10 @@ def told(event: Event) -> str:
             return f"asks model {model} for a second opinion; {told_cost(event.reserved, NO_USAGE)} set aside"
         case Advised():
             return _told_of_advice(event)
+        case DiagnosisProposed(by=by, opinion=said, note=note):
+            when = ", too late for the plan under way" if event.late else ""
+            chose = f"{said.cause}, runbook {said.runbook or 'none'}, out of {' '.join(said.evidence)}"
+            return f"{speaker(by)} proposes{when}: {chose}; {AGREEMENT[event.agrees]}: {note}"
         case NotAsked(reason=reason):
             return f"no model is asked: {reason}"
         case Picked(picks=picks):

@@ -15,6 +15,7 @@ from pitcrew.core.deviation import Deviation
 from pitcrew.core.diagnosis import Diagnosis
 from pitcrew.core.evidence import Evidence
 from pitcrew.core.opinion import Opinion
+from pitcrew.core.order import Person
 from pitcrew.core.permit import Permit
 from pitcrew.core.pick import Pick
 from pitcrew.core.policy import Verdict
@@ -311,6 +312,24 @@ class Advised:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DiagnosisProposed:
+    """An assistant proposed a diagnosis, in the name of a person. It moves nothing; plans that are made later weigh it.
+
+    The fields are as of `assistant.Proposed`; `evidence_digest` is of the evidence it was about.
+    """
+
+    type: Literal["DiagnosisProposed"] = "DiagnosisProposed"
+    by: Person
+    opinion: Opinion
+    evidence_digest: str
+    cited: tuple[Evidence, ...]
+    late: bool
+    grounded: bool
+    agrees: bool | None
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NotAsked:
     """No model is asked about this evidence, and why. Only recorded where one is configured."""
 
@@ -373,6 +392,7 @@ Event = (
     | Reported
     | ModelAsked
     | Advised
+    | DiagnosisProposed
     | NotAsked
     | Picked
     | EvidenceAdded

@@ -49,6 +49,10 @@ _ADVICE: Mapping[tuple[Phase | None, str], Phase] = {
     if (phase, event) != (P.CLOSED, "ModelAsked")
 }
 """What a model says is recorded whenever it comes, also after the end, and moves nothing."""
+_PROPOSED: Mapping[tuple[Phase | None, str], Phase] = {
+    (phase, "DiagnosisProposed"): phase for phase in P if phase not in (P.RECOVERED, P.CLOSED)
+}
+"""What an assistant proposes is recorded until the service is back, and moves nothing."""
 TRANSITIONS: Mapping[tuple[Phase | None, str], Phase] = {
     (None, "Opened"): P.DETECTED,
     (P.DETECTED, "EvidenceGathered"): P.INVESTIGATED,
@@ -107,6 +111,7 @@ TRANSITIONS: Mapping[tuple[Phase | None, str], Phase] = {
     (P.ESCALATED, "Reported"): P.ESCALATED,
     (P.RECOVERED, "Reported"): P.CLOSED,
     **_ADVICE,
+    **_PROPOSED,
     **_HEALED,
     **_WITHDRAWN,
 }

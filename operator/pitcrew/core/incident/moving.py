@@ -7,6 +7,7 @@ from datetime import datetime
 from pitcrew.core import approval
 from pitcrew.core.action import Seen, is_all_or_nothing
 from pitcrew.core.approval import Decision
+from pitcrew.core.assistant import Proposed
 from pitcrew.core.event import (
     EVENT_TYPES,
     Abandoned,
@@ -17,6 +18,7 @@ from pitcrew.core.event import (
     Checked,
     Decided,
     Diagnosed,
+    DiagnosisProposed,
     Escalated,
     Event,
     EvidenceAdded,
@@ -76,8 +78,23 @@ def advance(incident: Incident | None, event: Event, at: datetime) -> Incident:
         )
     if isinstance(event, ModelAsked | Advised | NotAsked):
         return _absorb_advice(replace(incident, events=incident.events + 1), event, at)
+    if isinstance(event, DiagnosisProposed):
+        return replace(incident, proposed=(*incident.proposed, _proposed(event, at)), events=incident.events + 1)
     moved = replace(incident, phase=phase, changed_at=at, events=incident.events + 1)
     return _absorb(moved, event, at)
+
+
+def _proposed(event: DiagnosisProposed, at: datetime) -> Proposed:
+    return Proposed(
+        by=event.by,
+        opinion=event.opinion,
+        cited=event.cited,
+        late=event.late,
+        grounded=event.grounded,
+        agrees=event.agrees,
+        note=event.note,
+        at=at,
+    )
 
 
 def _absorb(incident: Incident, event: Event, at: datetime) -> Incident:
@@ -102,9 +119,9 @@ def _absorb(incident: Incident, event: Event, at: datetime) -> Incident:
                 doubt=event.doubt,
                 beside=incident.down,
             )
-            return replace(incident, attempts=(*incident.attempts, attempt))
+            return replace(incident, attempts=(*incident.attempts, attempt), nothing_left=False)
         case NothingToTry(reasons=reasons, ask=ask):
-            return replace(incident, stuck_because="; ".join(reasons), ask=ask)
+            return replace(incident, stuck_because="; ".join(reasons), ask=ask, nothing_left=True)
         case Escalated():
             escalated = replace(incident, stuck_because=event.reason, ask=event.ask, escalated_at=at)
             return replace(escalated, escalated_under=event.policy_digest)

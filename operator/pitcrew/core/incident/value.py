@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from pitcrew.core.action import Action, Seen, Trace
 from pitcrew.core.approval import Approval, ApprovalRequest
+from pitcrew.core.assistant import Proposed, speaker
 from pitcrew.core.cost import NO_USAGE, Cost, Usage
 from pitcrew.core.deviation import Deviation
 from pitcrew.core.diagnosis import Cause, Diagnosis
@@ -143,10 +144,13 @@ class Incident:
     considered: tuple[tuple[Deviation, ...], ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
     advice: tuple[Advice, ...] = ()
+    proposed: tuple[Proposed, ...] = ()
     rounds: tuple[Round, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     stuck_because: str = ""
     ask: str = ""
+    nothing_left: bool = False
+    """Whether it is stuck since no remedy is left, and not since one was denied."""
     escalated_at: datetime | None = None
     escalated_under: str = ""
     recovery: Recovery | None = None
@@ -173,6 +177,16 @@ class Incident:
         """The last that a model was asked about the evidence as it is now."""
         asked = evidence_digest(self.evidence)
         return next((one for one in reversed(self.advice) if one.evidence_digest == asked), None)
+
+    @property
+    def proposed_since(self) -> str:
+        """What an assistant named since a person was asked because nothing was left to try, for people; empty where
+        none did, or its cause is that of the rules."""
+        since, lead = self.escalated_at, self.diagnoses[0].cause if self.diagnoses else Cause.UNKNOWN
+        if since is None or not self.nothing_left:
+            return ""
+        named = [one for one in self.proposed if one.grounded and one.at > since and one.opinion.cause is not lead]
+        return f"{speaker(named[-1].by)} names another cause: {named[-1].opinion.cause}" if named else ""
 
     @property
     def picked(self) -> tuple[Pick, ...]:

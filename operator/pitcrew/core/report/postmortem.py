@@ -17,7 +17,16 @@ from pitcrew.core.incident import (
 )
 from pitcrew.core.record import Record
 from pitcrew.core.report.investigated import investigation_lines
-from pitcrew.core.report.timeline import advice_line, evidence_line, grounds, one_line, rendered_span, spans, timeline
+from pitcrew.core.report.timeline import (
+    advice_line,
+    evidence_line,
+    grounds,
+    one_line,
+    proposed_line,
+    rendered_span,
+    spans,
+    timeline,
+)
 from pitcrew.core.untrusted import markdown, markdown_block
 
 
@@ -124,6 +133,7 @@ def _diagnosis(incident: Incident) -> str:
         for d in incident.diagnoses
     ]
     lines += [f"Second opinion, {_said(advice_line(advice))}" for advice in incident.advice]
+    lines += [f"Proposed, {_said(proposed_line(one))}" for one in incident.proposed]
     lines += [f"Investigation, {_said(line)}" for line in investigation_lines(incident)]
     if incident.advice:
         lines.append(f"Asking models cost {_said(told_cost(incident.cost, incident.usage))}")

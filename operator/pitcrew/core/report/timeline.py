@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from pitcrew.core.assistant import Proposed, speaker
 from pitcrew.core.cost import told_cost
 from pitcrew.core.event import (
     AGREEMENT,
@@ -109,6 +110,15 @@ def advice_line(advice: Advice) -> str:
     return (
         f"model {advice.model}: {said.cause}, {said.confidence} of 100, runbook {said.runbook or 'none'}{late}: "
         f"{said.summary}  [{' '.join(said.evidence)}]; {AGREEMENT[advice.agrees]}: {advice.note}{_wants(said)}; {cost}"
+    )
+
+
+def proposed_line(proposed: Proposed) -> str:
+    """What an assistant proposed, beside the rules, as a line of a list."""
+    said, late = proposed.opinion, ", after a plan was made" if proposed.late else ""
+    return (
+        f"{speaker(proposed.by)}: {said.cause}, runbook {said.runbook or 'none'}{late}  [{' '.join(said.evidence)}]; "
+        f"{AGREEMENT[proposed.agrees]}: {proposed.note}"
     )
 
 

@@ -20,7 +20,16 @@ from pitcrew.core.permit import Permit
 from pitcrew.core.policy import Verdict
 from pitcrew.core.record import Json, Record
 from pitcrew.core.report.investigated import investigation_data, investigation_lines
-from pitcrew.core.report.timeline import advice_line, evidence_line, grounds, one_line, rendered_span, spans, timeline
+from pitcrew.core.report.timeline import (
+    advice_line,
+    evidence_line,
+    grounds,
+    one_line,
+    proposed_line,
+    rendered_span,
+    spans,
+    timeline,
+)
 from pitcrew.core.risk import SECOND_OPINION, Risk
 
 
@@ -42,6 +51,7 @@ def why(incident: Incident, records: Sequence[Record] = ()) -> Section:
         _evidence(incident),
         _diagnosis(incident),
         *_advice(incident),
+        *_proposed(incident),
         *_investigation(incident),
         *(_attempt(attempt, cited) for attempt, cited in zip(incident.attempts, rests_on, strict=False)),
         *_escalation(incident),
@@ -177,6 +187,28 @@ def _advice(incident: Incident) -> tuple[Section, ...]:
     ]
     title = f"Second opinion (it chooses no action); {told_cost(incident.cost, incident.usage)} in all"
     return (_section("advice", title, [advice_line(one) for one in incident.advice], data),)
+
+
+def _proposed(incident: Incident) -> tuple[Section, ...]:
+    if not incident.proposed:
+        return ()
+    data: list[Json] = [
+        {
+            "by": one.by.name,
+            "uid": one.by.uid,
+            "at": one.at.isoformat(),
+            "cause": str(one.opinion.cause),
+            "runbook": one.opinion.runbook or None,
+            "evidence": list(one.opinion.evidence),
+            "late": one.late,
+            "grounded": one.grounded,
+            "agrees": one.agrees,
+            "note": one.note,
+        }
+        for one in incident.proposed
+    ]
+    lines = [proposed_line(one) for one in incident.proposed]
+    return (_section("proposed", "Proposed by assistants (they choose no action)", lines, data),)
 
 
 def _investigation(incident: Incident) -> tuple[Section, ...]:

@@ -241,6 +241,8 @@ def _from_escalated(incident: Incident, situation: Situation, now: datetime) -> 
         return Reconsider(reason="the declaration changed")
     if situation.deviates and situation.found and situation.found not in incident.considered:
         return Reconsider(reason=f"it deviates in another way now: {', '.join(map(str, situation.found))}")
+    if situation.deviates and incident.proposed_since:
+        return Reconsider(reason=incident.proposed_since)
     awaited = [one for one in situation.dependencies if one.service in incident.waits_on and not one.settled(now)]
     if awaited:
         return Wait(reason=f"waits for what it depends on: {', '.join(map(str, awaited))}")

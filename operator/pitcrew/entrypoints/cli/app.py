@@ -339,6 +339,15 @@ def plan(
 
 
 @app.command()
+def mcp(state: State = STATE, runbooks: Runbooks = None) -> None:
+    """Serve the state directory to an assistant over MCP, on stdin and stdout: read-only tools, and one to propose."""
+    from pitcrew.entrypoints.cli.assistants.server import serve
+    from pitcrew.entrypoints.cli.strategist import loaded
+
+    serve(there(state), loaded(runbooks))
+
+
+@app.command()
 def completion(shell: Annotated[Shell, typer.Argument(help="The shell that is completed for.")]) -> None:
     """Print the script for shell completion; such as: eval "$(pitcrew completion bash)"."""
     from pitcrew.entrypoints.cli.completion import script

@@ -3,6 +3,8 @@
 from dataclasses import asdict
 
 from pitcrew.core.action import Irreversible
+from pitcrew.core.assistant import proposer_of
+from pitcrew.core.diagnosis import Diagnosis
 from pitcrew.core.event import (
     ApprovalAsked,
     ApprovalGiven,
@@ -17,26 +19,44 @@ from pitcrew.core.event import (
 from pitcrew.core.history import summarise
 from pitcrew.core.incident import Attempt
 from pitcrew.core.observation import RuntimeFacts
-from pitcrew.core.opinion import Weighed, confirmed, leading
+from pitcrew.core.opinion import Weighed, confirmed, leading, trusted
 from pitcrew.core.permit import PermitRefused
 from pitcrew.core.policy import Case, Effect, Tries, target_digest
 from pitcrew.core.proposal import NoRemedy, Plan, Proposal, propose
 from pitcrew.core.risk import assess, cautious, doubt_of
 from pitcrew.core.runbook import retrieve
-from pitcrew.loop.consulting import second_opinion
+from pitcrew.loop.consulting import proposed_opinions, second_opinion
 from pitcrew.loop.desk import Desk
 
 
 def make_plan(desk: Desk) -> Planned | NothingToTry | None:
-    return plan_with(desk, second_opinion(desk))
+    planned = plan_with(desk, second_opinion(desk))
+    return _left_by_the_rules(desk, planned) if isinstance(planned, NothingToTry) else planned
+
+
+def _left_by_the_rules(desk: Desk, nothing: NothingToTry) -> Planned | NothingToTry | None:
+    """Where nothing is left to try, the causes that assistants proposed, each of which asks a person."""
+    rules = desk.case.diagnoses[0].cause
+    for said in proposed_opinions(desk):
+        lead = trusted(said.diagnosis) if said.diagnosis is not None else None
+        if lead is None or lead.cause is rules:
+            continue
+        beside = Weighed(agrees=None, reason=f"{said.reason}, which have nothing left to try")
+        planned = _planned_by(desk, lead, beside)
+        if not isinstance(planned, NothingToTry):
+            return planned
+    return nothing
 
 
 def plan_with(desk: Desk, second: Weighed | None) -> Planned | NothingToTry | None:
     """What would be planned now beside this second opinion; None where the target cannot be seen."""
+    return _planned_by(desk, leading(desk.case.diagnoses, second), second)
+
+
+def _planned_by(desk: Desk, lead: Diagnosis, second: Weighed | None) -> Planned | NothingToTry | None:
     incident, service, seen = desk.case, desk.service, desk.watch.seen
     if seen is None:
         return None
-    lead = leading(incident.diagnoses, second)
     matches = retrieve(desk.crew.runbooks.runbooks(), lead, incident.evidence)
     proposal = propose(service, (lead,), matches, incident.evidence, seen.sight, incident.ineffective)
     if isinstance(proposal, NoRemedy):
@@ -109,6 +129,7 @@ def case_of(desk: Desk, attempt: Attempt) -> Case:
             "history": asdict(history),
         },
         doubt=attempt.doubt,
+        proposer=proposer_of(lead, proposed_opinions(desk)),
         seen=desk.watch.seen,
     )
 
