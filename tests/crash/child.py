@@ -19,6 +19,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from pitcrew.adapters.runbooks.files import built_in_pages
 from pitcrew.bootstrap import Operator, World, assemble, open_world
 from pitcrew.entrypoints import embedded
 from pitcrew.ports import Journal, Ledger
@@ -40,7 +41,6 @@ IMPORTED_LATE = (
     "pitcrew.adapters.policy.cel",
     "pitcrew.adapters.prober.http",
     "pitcrew.adapters.reports.files",
-    "pitcrew.adapters.runbooks.files",
     "pitcrew.adapters.runtime.docker.acting",
     "pitcrew.adapters.runtime.process.actuator",
     "pitcrew.adapters.status.files",
@@ -192,6 +192,8 @@ def main() -> None:
     """The program."""
     for module in IMPORTED_LATE:
         importlib.import_module(module)
+    # Children share what was read; each would read it anew.
+    built_in_pages()
     gc.freeze()
     Zygote().serve()
 

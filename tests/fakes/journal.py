@@ -13,6 +13,7 @@ class FakeJournal:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.lines: list[bytes] = []
+        self._parsed: dict[bytes, Record] = {}
         self.refuse_with: JournalError | None = None
         self.head = Head()
 
@@ -28,5 +29,11 @@ class FakeJournal:
         return record
 
     def read(self, incident: str | None = None) -> Iterator[Record]:
-        records = map(parse, tuple(self.lines))
+        records = map(self._record, tuple(self.lines))
         return (record for record in records if incident is None or record.incident == incident)
+
+    def _record(self, line: bytes) -> Record:
+        """What is stored in a line, read once: a record is a value, and worlds read theirs over and over."""
+        if line not in self._parsed:
+            self._parsed[line] = parse(line)
+        return self._parsed[line]

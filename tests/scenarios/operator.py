@@ -20,6 +20,9 @@ END_S = 30
 WAIT_S = 30
 """Seconds until something that should come did not; far above what it takes, since the machine may be busy."""
 
+FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""A status is read over and over; in plain Python that alone would keep the machine busy."""
+
 Status = dict[str, Any]
 
 
@@ -90,7 +93,7 @@ class Operator:
         path = self.state / "status" / f"default.{name}.yaml"
         if not path.exists() or path.stat().st_mtime_ns < self._started_ns:
             return {}
-        return dict(yaml.safe_load(path.read_text())["status"])
+        return dict(yaml.load(path.read_text(), Loader=FAST)["status"])
 
     def incidents(self) -> list[dict[str, Any]]:
         """Every incident, as `pitcrew incidents` tells them."""
