@@ -56,7 +56,7 @@ chaos-fix: $(READY) ## take back what chaos did (SERVICE=victim)
 	@$(BIN)/python chaos/chaos.py fix "$(SERVICE)"
 
 ##@ Develop
-test: $(READY) ## run the tests, a part of each campaign; those that need a part this machine lacks say so (PYTEST_ARGS=...)
+test: $(READY) ## run the tests, and a share of each campaign; what needs a part this machine lacks says so (PYTEST_ARGS=...)
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 eval: $(READY) $(LLM_READY) ## score the labelled incidents, by rules alone and beside small models (SAMPLE=4; hours with 1)
