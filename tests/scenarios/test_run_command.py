@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from tests.other_user import needs_root, pitcrew_as
 from tests.scenarios.conftest import Build
-from tests.scenarios.operator import last_number
+from tests.scenarios.operator import Operator, last_number, number
 from tests.scenarios.stage import Stage
 
 BOOK = """---
@@ -30,21 +31,41 @@ WORSE = 'touch worse; echo "password=hunter2hunter2" >&2; exit 3'
 
 def declare(stage: Stage, *commands: dict[str, Any], **policy: Any) -> None:
     (stage.books / "sick.md").write_text(BOOK)
-    stage.declare(actions={"start": {}, "runCommand": {"commands": list(commands)}}, policy=policy)
+    asks = {"approvers": {"users": ["daemon"]}, **policy}
+    stage.declare(actions={"start": {}, "runCommand": {"commands": list(commands)}}, policy=asks)
+
+
+def approve(operator: Operator, after: int) -> None:
+    """A person says yes, as one has to where a command is of risk High and all roles are one process."""
+    seen = operator.wait_for(
+        lambda seen: (
+            seen["incident"]
+            and number(seen["incident"]) > after
+            and seen["incident"]["phase"] == "AwaitingApproval"
+            and "approval by daemon" in seen["incident"]["waitsFor"]
+        ),
+        "the question",
+    )
+    said = pitcrew_as("daemon", "approve", seen["incident"]["id"], "--reason", "mine", state=operator.state)
+    assert said.returncode == 0, said.output
 
 
 @pytest.fixture
 def stage(build: Build) -> Stage:
-    """A stage with a workload that can be made sick."""
-    return build(own_workload=True)
+    """A stage with a workload that can be made sick, and a state directory that a second user reaches."""
+    made = build(own_workload=True)
+    made.root.chmod(0o711)
+    return made
 
 
+@needs_root
 def test_a_declared_command_heals_and_its_arguments_arrive_as_they_are_written(stage: Stage) -> None:
     declare(stage, {"name": "cure", "argv": ["sh", "-c", CURE, "cure", *ARGUMENTS]})
     operator = stage.operator()
     before = last_number(operator.wait_until_quiet())
     life = stage.life()
     stage.put("sick", b"")
+    approve(operator, before)
     healed = operator.wait_until_healed(after=before)
     told = stage.file("told")
     assert told is not None
@@ -57,6 +78,7 @@ def test_a_declared_command_heals_and_its_arguments_arrive_as_they_are_written(s
     assert stage.answer() == 200
 
 
+@needs_root
 def test_a_command_that_fails_is_told_without_secrets_and_its_undo_is_run(stage: Stage) -> None:
     declare(
         stage,
@@ -66,6 +88,7 @@ def test_a_command_that_fails_is_told_without_secrets_and_its_undo_is_run(stage:
     operator = stage.operator()
     before = last_number(operator.wait_until_quiet())
     stage.put("sick", b"")
+    approve(operator, before)
     seen = operator.wait_until_escalated(after=before)
     assert stage.file("worse") is None, "the undo was not run"
     report = operator.pitcrew("report", seen["incident"]["id"]).stdout
