@@ -76,7 +76,7 @@ def test_an_escalation_is_sent_at_once_and_takes_along_what_waited() -> None:
 
 
 def test_what_waits_for_a_person_is_never_grouped() -> None:
-    assert {kind for kind, urgent in URGENT.items() if urgent} == {"Escalated", "ApprovalAsked"}
+    assert {kind for kind, urgent in URGENT.items() if urgent} == {"Escalated", "ApprovalAsked", "ApprovalGiven"}
 
 
 def test_a_key_signs_the_body_as_it_is_sent() -> None:
