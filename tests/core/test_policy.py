@@ -51,7 +51,7 @@ def verdict(
     spending: Spending = NOTHING_SPENT,
 ) -> Verdict:
     counted = Tries(effects=tries[0], plans=tries[1])
-    return judge(service(**(policy or {})), level, counted, rules, {}, spending, NOW)
+    return judge(service(**(policy or {})), level, counted, rules, {}, spending, NOW, separated=True)
 
 
 def rule(effect: RuleEffect, evaluate: Callable[[Mapping[str, object]], object], name: str = "guard") -> CompiledRule:
@@ -181,3 +181,16 @@ def test_the_digests_follow_the_declaration() -> None:
     assert verdict().policy_digest == policy_digest(service())
     assert policy_digest(service(autoUpTo="None")) != policy_digest(service())
     assert target_digest(service(autoUpTo="None")) == target_digest(service())
+
+
+@pytest.mark.parametrize("level", Level)
+def test_in_one_process_high_asks_a_person_and_what_is_stricter_stays(level: Level) -> None:
+    def judged(**policy: str) -> Verdict:
+        tries = Tries(effects=0, plans=1)
+        return judge(service(**policy), level, tries, (), {}, NOTHING_SPENT, NOW, separated=False)
+
+    high = level.rank >= Level.HIGH.rank
+    free = judged(autoUpTo="Critical", approveUpTo="Critical")
+    assert free.effect is (Effect.REQUIRE_APPROVAL if high else Effect.ALLOW)
+    assert ("separation" in [ruling.rule for ruling in free.rulings]) is high
+    assert judged(autoUpTo="Critical", approveUpTo="None").effect is Effect.DENY
