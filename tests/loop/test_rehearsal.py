@@ -161,7 +161,7 @@ def test_a_probe_that_would_run_a_command_runs_none(tmp_path: Path) -> None:
         found = await rehearsed(house)
         assert found.deviates is None
         assert found.seen is not None
-        assert "runs no command" in found.seen.probes[0].detail
+        assert "no command is run" in found.seen.probes[0].detail
         house.engine.targets["victim"].state = RuntimeState.PAUSED
         assert (await rehearsed(house)).deviates is True
 
