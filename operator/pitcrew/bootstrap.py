@@ -394,7 +394,7 @@ def _roles(world: World, settings: Settings, standing: Standing, sky: Sky) -> tu
     )
     mechanic = VerifyingMechanic(
         id=MECHANIC,
-        key=roles.key.public_key(),
+        keys=lambda: (roles.key.public_key(),),
         ledger=roles.spent,
         actuators=roles.actuators,
         now=world.clock.now,

@@ -25,7 +25,7 @@ from pitcrew.core.proposal import Plan
 from pitcrew.core.record import Head, parse, seal
 from pitcrew.core.resource import HealthyService, TargetKind
 from pitcrew.mechanic.acting import Deadlines, VerifyingMechanic
-from pitcrew.mechanic.verify import public_key
+from pitcrew.mechanic.verify import OfficialKeys
 from tests.official.world import Desk, case, plan_for, service
 
 
@@ -71,7 +71,7 @@ class Pit:
     def opened(self, name: str = "local", **changes: Any) -> VerifyingMechanic:
         return VerifyingMechanic(
             id=name,
-            key=public_key(self.desk.state / "official" / "key.pub"),
+            keys=OfficialKeys(path=self.desk.state / "official" / "key.pub"),
             ledger=changes.pop("ledger", LedgerFile(path=self.desk.state / "mechanic" / "spent.jsonl")),
             actuators=changes.pop("actuators", {TargetKind.DOCKER: self.hands}),
             now=self.desk.time.now,

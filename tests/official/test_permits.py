@@ -16,7 +16,8 @@ from pitcrew.core.errors import InvalidInput
 from pitcrew.core.permit import Direction, Permit, PermitRefused
 from pitcrew.core.policy import Effect
 from pitcrew.core.resource import HealthyService, Level
-from pitcrew.mechanic.verify import is_signed, public_key
+from pitcrew.keys import public_keys
+from pitcrew.mechanic.verify import is_signed
 from pitcrew.official.key import signing_key
 from pitcrew.official.permits import PERMITS_PER_PLAN, Limits
 from tests.official.world import Desk, case, plan_for, service
@@ -37,7 +38,7 @@ def test_an_allowed_plan_gets_a_permit_that_the_public_key_confirms(desk: Desk) 
     assert isinstance(given, Permit)
     assert given.plan_digest == plan_for(declared).digest
     assert given.direction is Direction.DO
-    assert is_signed(given, public_key(desk.state / "official" / "key.pub"))
+    assert is_signed(given, public_keys(desk.state / "official" / "key.pub", "the Official's"))
     assert (given.expires_at - given.issued_at).total_seconds() == desk.limits.permit_ttl_s
 
 

@@ -5,9 +5,8 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, TypeVar
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from pitcrew.core.action import Action, Seen, Trace, is_all_or_nothing, takes_s
 from pitcrew.core.errors import EffectFailed, InvalidInput, JournalError, OutcomeUnknown, Refused, Unavailable
@@ -17,7 +16,7 @@ from pitcrew.core.proposal import Plan
 from pitcrew.core.record import Entry, Instant
 from pitcrew.core.resource import HealthyService, TargetKind
 from pitcrew.mechanic.spent import End, Use, Uses, settled, spent
-from pitcrew.mechanic.verify import action_of, is_signed, uncovered
+from pitcrew.mechanic.verify import Keys, action_of, is_signed, uncovered
 from pitcrew.ports import Actuator, Ledger
 
 T = TypeVar("T")
@@ -41,16 +40,18 @@ class Deadlines:
 
 @dataclass(kw_only=True, slots=True)
 class VerifyingMechanic:
-    """Acts with a permit, once (port `Mechanic`). `id` is the name that permits are made out to."""
+    """Acts with a permit, once (port `Mechanic`). `id` is the name that permits are made out to, `skew` how far the
+    Official's clock may run ahead of ours."""
 
     id: str
-    key: Ed25519PublicKey
+    keys: Keys
     ledger: Ledger
     actuators: Mapping[TargetKind, Actuator]
     now: Callable[[], Instant]
     stop: Callable[[], bool]
     suspended: Callable[[HealthyService], str]
     deadlines: Deadlines = field(default_factory=Deadlines)
+    skew: timedelta = timedelta()
     _uses: Uses | None = field(default=None, init=False)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     _busy: set[str] = field(default_factory=set, init=False)
@@ -78,6 +79,10 @@ class VerifyingMechanic:
         What was kept when the permit was spent is believed before the `trace` that is handed in.
         """
         return await self._to_its_end(self._look_back(permit, plan, service))
+
+    async def finish(self) -> None:
+        """Wait for what is under way, such as an effect whose asker went away."""
+        await asyncio.gather(*self._running, return_exceptions=True)
 
     async def _to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
         task = asyncio.create_task(work)
@@ -155,7 +160,11 @@ class VerifyingMechanic:
 
     async def _burn(self, permit: Permit, plan: Plan) -> Seen:
         """Make a permit that never was spent useless; one without a signature already is."""
-        if is_signed(permit, self.key):
+        try:
+            signed = is_signed(permit, self.keys())
+        except Refused as error:
+            raise Unavailable(str(error)) from None
+        if signed:
             await self._record(settled(permit, plan, End.NOT_DONE))
         return Seen.NOT_DONE
 
@@ -195,7 +204,11 @@ class VerifyingMechanic:
         held = self.suspended(service)
         if held:
             return held
-        return uncovered(permit, plan, service, key=self.key, mechanic=self.id, now=self.now().at)
+        try:
+            keys = self.keys()
+        except Refused as error:
+            return str(error)
+        return uncovered(permit, plan, service, keys=keys, mechanic=self.id, now=self.now().at, skew=self.skew)
 
     def _refuse_other_run(self, permit: Permit, plan: Plan, trace: Trace) -> None:
         if permit.direction is Direction.DO and trace.instance != plan.instance:
