@@ -381,7 +381,6 @@ def _roles(world: World, settings: Settings, standing: Standing, sky: Sky) -> tu
         key=roles.key,
         ledger=roles.permits,
         compiler=roles.rules,
-        mechanic=MECHANIC,
         now=world.clock.now,
         stop=world.stop,
         own=OwnUser(uid=os.geteuid(), may_approve=settings.own_user_may_approve, name=_own_name()),

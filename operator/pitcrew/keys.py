@@ -1,14 +1,17 @@
-"""Ed25519 keys in files: private ones are made once, durably, and are private to the user PitCrew runs as; public ones
-are read from what somebody else published.
+"""Signing keys of a role: made once, durably, private to the user it runs as; and files of public keys.
 
-Official and Mechanic each have a key of their own, made alike; nobody else imports this.
+The Official signs permits, a Mechanic signs what it saw; both keep their key in the same way, in `STATE/ROLE`. While a
+key is rotated two public keys stand side by side, the signing one first, so that nobody is without a key in between.
 """
 
 import os
 import stat
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeAlias
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -21,18 +24,26 @@ from cryptography.hazmat.primitives.serialization import (
 
 from pitcrew.core.errors import InvalidInput
 
+SigningKey: TypeAlias = Ed25519PrivateKey
+"""What only its role holds; others name it to pass it on."""
+PublicKey: TypeAlias = Ed25519PublicKey
+"""What verifies, and can never sign."""
+
 KEY = "key"
 PUBLIC_KEY = "key.pub"
+PREVIOUS = "previous.pub"
+"""The public half of the key before, until it is retired; its private half is gone with the rotation."""
 PUBLIC_KEYS_MAX = 2
-"""Keys that count at once: the one that signs, and the one before it while it is rotated."""
+"""Public keys in one file: the one that signs, and the one before."""
 _FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _BYTES_MAX = 4096
-"""An Ed25519 key in PEM takes 119 bytes."""
-_PEM_END = b"-----END PUBLIC KEY-----"
+"""An Ed25519 key in PEM takes 119 bytes, its public half 113."""
+_END = b"-----END PUBLIC KEY-----"
 
 
-def private_key(directory: Path) -> Ed25519PrivateKey:
-    """The key in `directory`/key (PEM, 0600), made where there is none; the public half is kept beside it as key.pub.
+def private_key(directory: Path) -> SigningKey:
+    """The key in `directory`/key (PEM, 0600), made where there is none; the public half is kept beside it as key.pub,
+    before that of the key that was rotated out.
 
     Raises:
         InvalidInput: the directory or the file is open to others, not ours, or holds no such key.
@@ -43,33 +54,62 @@ def private_key(directory: Path) -> Ed25519PrivateKey:
     if not os.path.lexists(path):
         _create(path)
     key = _read(path)
-    _publish(directory / PUBLIC_KEY, key)
+    _publish(directory, key.public_key())
     return key
 
 
-def public_keys(path: Path, whose: str) -> tuple[Ed25519PublicKey, ...]:
-    """One or two public keys from a file in PEM; `whose` is said in complaints, such as `the Official's`.
+def key_of_the_moment() -> SigningKey:
+    """A key that nobody keeps and nobody knows."""
+    return Ed25519PrivateKey.generate()
+
+
+def shown(directory: Path) -> bytes:
+    """The public keys of a role in PEM, the signing one first. Raises as `private_key` does, and makes no key."""
+    _there(directory)
+    private_key(directory)
+    return (directory / PUBLIC_KEY).read_bytes()
+
+
+def rotate(directory: Path) -> None:
+    """Make a new key, which signs from the next start of the role on; the one before is still shown.
 
     Raises:
-        InvalidInput: the file cannot be read, can be written by others, or holds something else.
+        InvalidInput: there is no key yet, the one before was not retired, or as `private_key`.
+        OSError: the disk does not keep it.
     """
-    pem = _public(path, whose)
-    parts = [part + _PEM_END for part in pem.split(_PEM_END)[:-1]]
-    rest = pem.split(_PEM_END)[-1].strip()
-    keys = tuple(key for part in parts if (key := _parse_public(part)) is not None)
-    if rest or not keys or len(keys) != len(parts):
-        raise InvalidInput(f"{path}: holds no Ed25519 public key in PEM, or more than that; give {whose} key.pub")
-    if len(keys) > PUBLIC_KEYS_MAX:
-        raise InvalidInput(f"{path}: holds {len(keys)} keys; {PUBLIC_KEYS_MAX} count at once: remove the retired ones")
-    return keys
+    _there(directory)
+    path, before = directory / KEY, directory / PREVIOUS
+    old = _pem(private_key(directory).public_key())
+    if before.is_file() and before.read_bytes() != old:
+        raise InvalidInput(f"{before}: the key before is not retired yet; do that first with `rotate --retire`")
+    _replace(before, old, 0o644)
+    fresh = Ed25519PrivateKey.generate()
+    _replace(path, _private_pem(fresh), 0o600)
+    _publish(directory, fresh.public_key())
 
 
-def public_pem(key: Ed25519PrivateKey) -> bytes:
-    """The public half of a key in PEM."""
-    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+def retire(directory: Path) -> None:
+    """Show the key before no longer; what it signed counts as nobody's wherever the new file arrives.
+
+    Raises:
+        InvalidInput: there is none, or as `private_key`.
+        OSError: the disk does not keep it.
+    """
+    _there(directory)
+    before = directory / PREVIOUS
+    if not before.is_file():
+        raise InvalidInput(f"{directory}: no key waits to be retired; `rotate` makes a new one first")
+    before.unlink()
+    _sync_directory(directory)
+    _publish(directory, private_key(directory).public_key())
 
 
-def _public(path: Path, whose: str) -> bytes:
+def public_keys(path: Path, whose: str) -> tuple[PublicKey, ...]:
+    """The one or two public keys of a file in PEM; `whose` is said in complaints, such as `the Official's`.
+
+    Raises:
+        InvalidInput: the file cannot be read, can be written by others, or holds anything else.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | _FLAGS)
     except OSError as error:
@@ -80,15 +120,43 @@ def _public(path: Path, whose: str) -> bytes:
             raise InvalidInput(f"{path}: not a regular file; give {whose} key.pub")
         if status.st_mode & 0o022:
             raise InvalidInput(f"{path}: others can write it, and so choose whose word counts; chmod 644 it")
-        return file.read(_BYTES_MAX)
+        return parsed_public_keys(file.read(_BYTES_MAX), str(path), whose)
 
 
-def _parse_public(pem: bytes) -> Ed25519PublicKey | None:
+def parsed_public_keys(pem: bytes, place: str, whose: str) -> tuple[PublicKey, ...]:
+    """The public keys in some bytes. Raises InvalidInput where there is anything but one or two in PEM."""
+    parts = [part.strip() for part in pem.split(_END)]
+    found = [_public(part + b"\n" + _END) for part in parts[:-1]]
+    keys = [key for key in found if key is not None]
+    if not 1 <= len(found) <= PUBLIC_KEYS_MAX or len(keys) != len(found) or parts[-1]:
+        raise InvalidInput(f"{place}: holds no Ed25519 public key in PEM, or over two; give {whose} key.pub")
+    return tuple(keys)
+
+
+def is_by(keys: Sequence[PublicKey], payload: bytes, signature: str) -> bool:
+    """Whether one of these keys signed exactly these bytes; `signature` is in hexadecimal."""
+    return any(_verifies(key, payload, signature) for key in keys)
+
+
+def _verifies(key: PublicKey, payload: bytes, signature: str) -> bool:
     try:
-        key = load_pem_public_key(pem.strip())
+        key.verify(bytes.fromhex(signature), payload)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def _public(pem: bytes) -> PublicKey | None:
+    try:
+        key = load_pem_public_key(pem)
     except (ValueError, TypeError):
         return None
     return key if isinstance(key, Ed25519PublicKey) else None
+
+
+def _there(directory: Path) -> None:
+    if not os.path.lexists(directory / KEY):
+        raise InvalidInput(f"{directory}: no key yet; make one with `pitcrew keys init`")
 
 
 def _own_directory(directory: Path) -> None:
@@ -109,16 +177,28 @@ def _refuse_others(path: Path, status: os.stat_result, mode: str) -> None:
 
 def _create(path: Path) -> None:
     """A new key, complete and durable before it has its name; one that appears meanwhile stays."""
-    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     beside = path.with_name(f".{path.name}.partial")
-    _write(beside, pem, 0o600)
+    _write(beside, _private_pem(Ed25519PrivateKey.generate()), 0o600)
     with suppress(FileExistsError):
         os.link(beside, path, follow_symlinks=False)
     beside.unlink()
     _sync_directory(path.parent)
 
 
-def _read(path: Path) -> Ed25519PrivateKey:
+def public_pem(key: SigningKey) -> bytes:
+    """The public half of a key in PEM."""
+    return _pem(key.public_key())
+
+
+def _private_pem(key: SigningKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _pem(key: PublicKey) -> bytes:
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _read(path: Path) -> SigningKey:
     try:
         descriptor = os.open(path, os.O_RDONLY | _FLAGS)
     except OSError as error:
@@ -131,7 +211,7 @@ def _read(path: Path) -> Ed25519PrivateKey:
         return _parse(path, file.read(_BYTES_MAX))
 
 
-def _parse(path: Path, pem: bytes) -> Ed25519PrivateKey:
+def _parse(path: Path, pem: bytes) -> SigningKey:
     try:
         key = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError):
@@ -141,13 +221,20 @@ def _parse(path: Path, pem: bytes) -> Ed25519PrivateKey:
     return key
 
 
-def _publish(path: Path, key: Ed25519PrivateKey) -> None:
-    """Keep the public half in its file, for those who verify."""
-    pem = public_pem(key)
-    if path.is_file() and not path.is_symlink() and path.stat().st_size == len(pem) and path.read_bytes() == pem:
+def _publish(directory: Path, key: PublicKey) -> None:
+    """Keep the public halves in their file, for whoever verifies."""
+    path, before = directory / PUBLIC_KEY, directory / PREVIOUS
+    own = _pem(key)
+    previous = before.read_bytes() if before.is_file() and not before.is_symlink() else b""
+    pem = own + (previous if previous != own else b"")
+    if path.is_file() and not path.is_symlink() and path.read_bytes() == pem:
         return
+    _replace(path, pem, 0o644)
+
+
+def _replace(path: Path, data: bytes, mode: int) -> None:
     beside = path.with_name(f".{path.name}.partial")
-    _write(beside, pem, 0o644)
+    _write(beside, data, mode)
     beside.replace(path)
     _sync_directory(path.parent)
 

@@ -68,7 +68,7 @@ class Pit:
     hands: Hands = field(default_factory=Hands)
     deadlines: Deadlines = field(default_factory=Deadlines)
 
-    def opened(self, name: str = "local", **changes: Any) -> VerifyingMechanic:
+    def opened(self, name: str = "default", **changes: Any) -> VerifyingMechanic:
         return VerifyingMechanic(
             id=name,
             keys=OfficialKeys(path=self.desk.state / "official" / "key.pub"),

@@ -104,7 +104,6 @@ class Desk:
             key=signing_key(self.state / "official"),
             ledger=ledger or LedgerFile(path=self.ledger),
             compiler=CelCompiler(),
-            mechanic="local",
             now=self.time.now,
             stop=StopFile(state=self.state),
             own=OwnUser(uid=OWN_UID, may_approve=self.own_may, name=OWN_NAME),

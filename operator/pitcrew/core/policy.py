@@ -30,6 +30,8 @@ HOLD_RECHECK_S = 30
 
 STOP_RECHECK_S = 5
 """Seconds until a plan held by a person's stop is judged again; who takes the stop back is looking."""
+LOOK = "look"
+"""The rule that speaks where the look that came with a plan does not bear it out."""
 PLANS_PER_ATTEMPT = 3
 """Plans per permitted attempt; a world that changes under each plan is a person's business after that."""
 
@@ -250,6 +252,16 @@ def judge(
     until = max(holds, default=None) if effect is Effect.HOLD else None
     found = Guardrails(policies=tuple(guard.policy for guard in guards), unread=unread)
     return Verdict(effect=effect, rulings=rulings, policy_digest=policy_digest(service, found), until=until)
+
+
+def tightened(verdict: Verdict, rulings: Sequence[Ruling]) -> Verdict:
+    """The verdict once more rules spoke; the strictest of all decides."""
+    if not rulings:
+        return verdict
+    effect = min((verdict.effect, *(one.effect for one in rulings)), key=_STRICTNESS.__getitem__)
+    held = [one.until for one in (*rulings, *verdict.rulings) if one.effect is Effect.HOLD and one.until]
+    until = max(held, default=None) if effect is Effect.HOLD else None
+    return replace(verdict, effect=effect, rulings=(*rulings, *verdict.rulings), until=until)
 
 
 def _stop(spending: Spending, now: datetime) -> tuple[Ruling, ...]:

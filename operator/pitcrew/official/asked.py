@@ -1,6 +1,6 @@
 """What people were asked and what they decided, as the ledger tells it: write-once, and bound to a plan digest."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -31,12 +31,14 @@ from pitcrew.ports import Signatures
 ASKED = "ApprovalRequest"
 DECIDED = "Approval"
 TYPES = frozenset({ASKED, DECIDED})
+NOTHING: Mapping[str, Json] = {}
 _APPROVAL: TypeAdapter[Approval] = TypeAdapter(Approval)
 
 
-def asked_entry(request: ApprovalRequest, service: str) -> Entry:
-    """The ledger's line for a request."""
-    return Entry(type=ASKED, data=request_data(request), service=service, incident=request.incident)
+def asked_entry(request: ApprovalRequest, service: str, about: Mapping[str, Json] = NOTHING) -> Entry:
+    """The ledger's line for a request, with what it is `about`: the plan, its risk, and the rules that spoke."""
+    data = {**about, **request_data(request)}
+    return Entry(type=ASKED, data=data, service=service, incident=request.incident)
 
 
 def decided_entry(approval: Approval, request: ApprovalRequest) -> Entry:

@@ -6,17 +6,13 @@ request, decision or permit can come of it.
 
 from collections.abc import Callable
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from pitcrew.core.approval import OwnUser
 from pitcrew.core.order import Suspension
 from pitcrew.core.policy import Guardrails
 from pitcrew.core.record import Instant
+from pitcrew.keys import key_of_the_moment
 from pitcrew.official.permits import Limits, SigningOfficial
 from pitcrew.ports import Ledger, RuleCompiler
-
-NOBODY = "nobody"
-"""Whom its permits would be made out to."""
 
 
 def onlooker(
@@ -31,10 +27,9 @@ def onlooker(
 ) -> SigningOfficial:
     """An Official that only judges, by a ledger that is only read."""
     return SigningOfficial(
-        key=Ed25519PrivateKey.generate(),
+        key=key_of_the_moment(),
         ledger=ledger,
         compiler=compiler,
-        mechanic=NOBODY,
         now=now,
         stop=stop,
         own=OwnUser(uid=-1, may_approve=False),

@@ -3,12 +3,10 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, TypeVar
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pitcrew.core.action import describe
 from pitcrew.core.approval import Approval, ApprovalRequest, Decision, Hearing, OwnUser, asked, with_approval
@@ -26,14 +24,17 @@ from pitcrew.core.policy import (
     Verdict,
     judge,
     suspension,
+    tightened,
 )
 from pitcrew.core.proposal import Plan
-from pitcrew.core.record import Entry, Instant, digest
+from pitcrew.core.record import Entry, Instant, Json, digest
 from pitcrew.core.resource import HealthyService, Mode, RemediationPolicy, Rule
 from pitcrew.core.untrusted import clean
+from pitcrew.keys import PublicKey, SigningKey
 from pitcrew.official.asked import Hand, Hands, asked_entry, decided_entry
 from pitcrew.official.case import case_of, undeclared, unfit
-from pitcrew.official.issued import Lately, names_of, to_entry
+from pitcrew.official.issued import Lately, names_of, risk_data, to_entry
+from pitcrew.official.judgement import Believed, Judgement, weigh
 from pitcrew.ports import Ledger, RuleCompiler
 
 T = TypeVar("T")
@@ -79,16 +80,16 @@ class Limits:
 class SigningOfficial:
     """Judges, permits, and keeps the ledger of permits (port `Official`).
 
-    `mechanic` is the id that permits are made out to; `now` the trusted clock; `stop` whether a person stopped PitCrew;
+    `now` is the trusted clock; `stop` whether a person stopped PitCrew;
     `suspended` what a person ordered for one service; `own` the user PitCrew runs as; `guardrails` the policies of the
     platform as declared now; `storm` why nothing is acted on while many services fail at once, empty while none do;
-    `hands` how decisions are proven; `separated` whether the loop and the Mechanic are processes of their own.
+    `hands` how decisions are proven; `separated` whether the loop and the Mechanic are processes of their own, whose
+    looks are believed by the public keys of `mechanics`.
     """
 
-    key: Ed25519PrivateKey
+    key: SigningKey
     ledger: Ledger
     compiler: RuleCompiler
-    mechanic: str
     now: Callable[[], Instant]
     stop: Callable[[], bool]
     own: OwnUser
@@ -98,6 +99,7 @@ class SigningOfficial:
     storm: Callable[[], str] = no_storm
     hands: Hands = field(default_factory=Hands)
     separated: bool = False
+    mechanics: Mapping[str, Sequence[PublicKey]] = field(default_factory=dict)
     serial: Callable[[], str] = new_serial
     _lately: Lately | None = field(default=None, init=False)
     _compiled: dict[str, tuple[CompiledRule, ...]] = field(default_factory=dict, init=False)
@@ -106,6 +108,10 @@ class SigningOfficial:
 
     async def judge(self, service: HealthyService, plan: Plan, case: Case) -> Verdict:
         """The verdict by the policy as declared now and the ledger; a ledger that cannot be trusted denies."""
+        return (await self.review(service, plan, case))[0]
+
+    async def review(self, service: HealthyService, plan: Plan, case: Case) -> tuple[Verdict, Judgement]:
+        """The verdict, and what it is over: the own judgement beside what was told."""
         return await self._to_its_end(self._judge_in_turn(service, plan, case))
 
     async def ask(self, service: HealthyService, plan: Plan, case: Case) -> ApprovalRequest | PermitRefused:
@@ -149,9 +155,11 @@ class SigningOfficial:
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
 
-    async def _judge_in_turn(self, service: HealthyService, plan: Plan, case: Case) -> Verdict:
+    async def _judge_in_turn(self, service: HealthyService, plan: Plan, case: Case) -> tuple[Verdict, Judgement]:
         async with self._turn:
-            return self._verdict(service, plan, case, await self._read())
+            lately = await self._read()
+            judgement = self._weighed(service, plan, case, lately)
+            return self._verdict(service, plan, judgement, lately), judgement
 
     async def _ask_in_turn(self, service: HealthyService, plan: Plan, case: Case) -> ApprovalRequest | PermitRefused:
         async with self._turn:
@@ -160,14 +168,16 @@ class SigningOfficial:
                 return PermitRefused(reason=lately)
             if plan.digest in lately.questions.requests:
                 return lately.questions.requests[plan.digest]
-            verdict = self._verdict(service, plan, case, lately)
+            judgement = self._weighed(service, plan, case, lately)
+            verdict, case = self._verdict(service, plan, judgement, lately), judgement.case
             if verdict.effect is not Effect.REQUIRE_APPROVAL:
                 return PermitRefused(reason=f"{verdict.effect}: {verdict.reason}")
             policy, now = service.spec.policy, self.now().at
             until = now + timedelta(seconds=policy.approve_within)
             proposer = case.proposer or self.own.name
             request = asked(plan.incident, plan.digest, case.level, policy.approvers, now, until, proposer)
-            refused = await self._keep(asked_entry(request, service.key), lately)
+            about = _about(plan, verdict, judgement)
+            refused = await self._keep(asked_entry(request, service.key, about), lately)
             return PermitRefused(reason=refused) if refused else request
 
     async def _decide_in_turn(
@@ -197,12 +207,13 @@ class SigningOfficial:
     async def _permit_in_turn(self, service: HealthyService, plan: Plan, case: Case) -> Permit | PermitRefused:
         async with self._turn:
             lately = await self._read()
-            verdict = self._verdict(service, plan, case, lately)
+            judgement = self._weighed(service, plan, case, lately)
+            verdict = self._verdict(service, plan, judgement, lately)
             if verdict.effect is not Effect.ALLOW:
                 return PermitRefused(reason=f"{verdict.effect}: {verdict.reason}")
             if plan.policy_digest != verdict.policy_digest:
                 return PermitRefused(reason="the policy changed since the plan was made; plan anew")
-            return await self._issue(service, plan, Direction.DO, lately)
+            return await self._issue(service, plan, Direction.DO, lately, judgement)
 
     async def _permit_undo_in_turn(self, service: HealthyService, plan: Plan) -> Permit | PermitRefused:
         async with self._turn:
@@ -250,8 +261,13 @@ class SigningOfficial:
                 return f"the ledger of permits cannot be trusted: {error}"
         return self._lately
 
-    def _verdict(self, service: HealthyService, plan: Plan, case: Case, lately: Lately | str) -> Verdict:
-        now, found = self.now().at, list(self._guards(service, plan))
+    def _weighed(self, service: HealthyService, plan: Plan, case: Case, lately: Lately | str) -> Judgement:
+        known = lately if isinstance(lately, Lately) else Lately(permits=[])
+        believed = Believed(mechanics=self.mechanics, separated=self.separated)
+        return weigh(service, plan, case, known, believed, self.now().at)
+
+    def _verdict(self, service: HealthyService, plan: Plan, judgement: Judgement, lately: Lately | str) -> Verdict:
+        case, now, found = judgement.case, self.now().at, list(self._guards(service, plan))
         if isinstance(lately, str):
             found.append(Ruling(rule="ledger", effect=Effect.DENY, message=lately))
         rules = self._rules(service.spec.policy.rules)
@@ -281,6 +297,7 @@ class SigningOfficial:
         if isinstance(lately, Lately):
             request, given = lately.questions.requests.get(plan.digest), lately.questions.given(plan.digest)
             verdict = with_approval(verdict, request, given, case.level, now)
+        verdict = tightened(verdict, judgement.rulings)
         if not found:
             return verdict
         return replace(verdict, effect=Effect.DENY, rulings=(*found, *verdict.rulings), until=None)
@@ -321,7 +338,12 @@ class SigningOfficial:
         )
 
     async def _issue(
-        self, service: HealthyService, plan: Plan, direction: Direction, lately: Lately | str
+        self,
+        service: HealthyService,
+        plan: Plan,
+        direction: Direction,
+        lately: Lately | str,
+        judgement: Judgement | None = None,
     ) -> Permit | PermitRefused:
         """Record a permit durably, then sign it; what cannot be recorded is not given."""
         if isinstance(lately, str):
@@ -329,18 +351,25 @@ class SigningOfficial:
         if lately.count(plan.digest, direction) >= PERMITS_PER_PLAN:
             return PermitRefused(reason=f"{PERMITS_PER_PLAN} permits were given for this plan, and none led to an end")
         at = self.now()
-        permit = self._unsigned(plan, direction, at)
-        refused = await self._keep(to_entry(permit, plan, names_of(service, plan)), lately)
+        permit = self._unsigned(service, plan, direction, at)
+        risk, found = (judgement.risk, judgement.found) if judgement else (None, None)
+        refused = await self._keep(to_entry(permit, plan, names_of(service, plan), risk, found), lately)
         if refused:
             return PermitRefused(reason=f"the permit is not given: {refused}")
         return replace(permit, signature=self.key.sign(permit.payload).hex())
 
-    def _unsigned(self, plan: Plan, direction: Direction, at: Instant) -> Permit:
+    def _unsigned(self, service: HealthyService, plan: Plan, direction: Direction, at: Instant) -> Permit:
         return Permit(
             serial=self.serial(),
             plan_digest=plan.digest,
             direction=direction,
-            mechanic=self.mechanic,
+            mechanic=service.spec.target.mechanic,
             issued_at=at.at,
             expires_at=at.at + timedelta(seconds=self.limits.permit_ttl_s),
         )
+
+
+def _about(plan: Plan, verdict: Verdict, judgement: Judgement) -> Mapping[str, Json]:
+    """What a request is about, as people are shown it from the ledger."""
+    rules: list[Json] = [f"{one.effect} {one.rule}: {one.message}" for one in verdict.rulings]
+    return {"plan_data": plan.data, "risk": risk_data(judgement.risk), "rules": rules}

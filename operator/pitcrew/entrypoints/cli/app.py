@@ -14,6 +14,7 @@ from pitcrew.entrypoints.cli.auditing import audit_app
 from pitcrew.entrypoints.cli.codes import BAD_NEWS, EXIT_CODES, GOOD, INPUT_INVALID, UNREADABLE
 from pitcrew.entrypoints.cli.completion import Shell, complete_if_asked
 from pitcrew.entrypoints.cli.evals import eval_app
+from pitcrew.entrypoints.cli.keys import keys_app
 from pitcrew.entrypoints.cli.options import (
     STATE,
     Format,
@@ -46,6 +47,7 @@ app.add_typer(audit_app, name="audit")
 app.add_typer(runbooks_app, name="runbooks")
 app.add_typer(eval_app, name="eval")
 app.add_typer(tokens_app, name="tokens")
+app.add_typer(keys_app, name="keys")
 
 
 class LogFormat(StrEnum):

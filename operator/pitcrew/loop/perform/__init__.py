@@ -12,7 +12,6 @@ from pitcrew.core.event import (
     Escalated,
     Event,
     Healed,
-    Judged,
     Kept,
     NotAsked,
     Picked,
@@ -56,7 +55,7 @@ from pitcrew.loop.desk import Desk
 from pitcrew.loop.perform.acting import act, check_live, look_back, verify
 from pitcrew.loop.perform.gathering import gather_evidence
 from pitcrew.loop.perform.investigating import investigate
-from pitcrew.loop.perform.planning import ask_approval, ask_permit, case_of, hear_decision, judge_again, make_plan
+from pitcrew.loop.perform.planning import ask_approval, ask_permit, hear_decision, judge, judge_again, make_plan
 from pitcrew.loop.perform.undoing import ask_undo, look_back_undo, undo
 from pitcrew.loop.reporting import write_report
 
@@ -81,8 +80,7 @@ async def perform(step: Step, desk: Desk) -> Event | None:
         case MakePlan():
             return make_plan(desk)
         case Judge(attempt=attempt):
-            verdict = await desk.crew.official.judge(desk.service, attempt.plan, case_of(desk, attempt))
-            return Judged(verdict=verdict)
+            return await judge(desk, attempt)
         case AskApproval(attempt=attempt):
             return await ask_approval(desk, attempt)
         case HearDecision(attempt=attempt):

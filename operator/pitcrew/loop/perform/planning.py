@@ -1,6 +1,7 @@
 """Planning and judging: the proposal with its risk, what the Official says of it, and the permit."""
 
 from dataclasses import asdict
+from datetime import timedelta
 
 from pitcrew.core.action import Irreversible
 from pitcrew.core.assistant import proposer_of
@@ -10,6 +11,7 @@ from pitcrew.core.event import (
     ApprovalGiven,
     Decided,
     Event,
+    Judged,
     NothingToTry,
     Permitted,
     Planned,
@@ -21,7 +23,7 @@ from pitcrew.core.incident import Attempt
 from pitcrew.core.observation import RuntimeFacts
 from pitcrew.core.opinion import Weighed, confirmed, leading, trusted
 from pitcrew.core.permit import PermitRefused
-from pitcrew.core.policy import Case, Effect, Tries, target_digest
+from pitcrew.core.policy import LOOK, Case, Effect, Tries, target_digest
 from pitcrew.core.proposal import NoRemedy, Plan, Proposal, propose
 from pitcrew.core.risk import assess, cautious, doubt_of
 from pitcrew.core.runbook import retrieve
@@ -134,15 +136,49 @@ def case_of(desk: Desk, attempt: Attempt) -> Case:
     )
 
 
+LOOK_FRESH_S = 10
+"""Seconds after which the Official is shown a new look; where it must be sealed, it takes none of over a minute."""
+
+
+async def look_if_old(desk: Desk) -> None:
+    """Look anew where the newest look is old, or one at some of the probes only: what is judged is what is so now."""
+    seen, asked = desk.watch.seen, {name for name, _ in desk.service.probes}
+    if (
+        seen is None
+        or desk.now() - seen.at > timedelta(seconds=LOOK_FRESH_S)
+        or not asked <= {result.probe for result in seen.probes}
+    ):
+        await desk.look()
+
+
+def _other_run(desk: Desk, plan: Plan) -> str:
+    """Which other run of the target the newest look is at; empty where it is the plan's, or cannot be seen."""
+    sight = desk.watch.sight
+    same = not isinstance(sight, RuntimeFacts) or (sight.target_id, sight.instance) == (plan.target_id, plan.instance)
+    return "" if same or not isinstance(sight, RuntimeFacts) else f"another run of the target: {sight.instance}"
+
+
+async def judge(desk: Desk, attempt: Attempt) -> Event:
+    await look_if_old(desk)
+    if other := _other_run(desk, attempt.plan):
+        return Turned(reason=other)
+    return Judged(verdict=await desk.crew.official.judge(desk.service, attempt.plan, case_of(desk, attempt)))
+
+
 async def judge_again(desk: Desk, attempt: Attempt) -> Event | None:
     """A hold that goes on is nothing new, and leaves no record; once it is over, all is looked at anew."""
+    await look_if_old(desk)
     verdict = await desk.crew.official.judge(desk.service, attempt.plan, case_of(desk, attempt))
+    held_by = {ruling.rule for ruling in verdict.rulings if ruling.effect is Effect.HOLD}
+    if held_by == {LOOK} and (other := _other_run(desk, attempt.plan)):
+        return Reconsidered(reason=other)
     if verdict.effect is Effect.HOLD:
         return None
     return Reconsidered(reason=f"no longer held: {verdict.reason}")
 
 
 async def ask_approval(desk: Desk, attempt: Attempt) -> Event:
+    await look_if_old(desk)
     answer = await desk.crew.official.ask(desk.service, attempt.plan, case_of(desk, attempt))
     if isinstance(answer, PermitRefused):
         return Turned(reason=f"nobody was asked: {answer.reason}")
@@ -159,6 +195,7 @@ async def hear_decision(desk: Desk, attempt: Attempt) -> Event | None:
 
 
 async def ask_permit(desk: Desk, attempt: Attempt) -> Event:
+    await look_if_old(desk)
     answer = await desk.crew.official.permit(desk.service, attempt.plan, case_of(desk, attempt))
     if isinstance(answer, PermitRefused):
         return Turned(reason=f"no permit: {answer.reason}")
