@@ -7,7 +7,7 @@ docs/reference/remediationpolicy.md, docs/reference/settings.md, docs/incident-m
 import argparse
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import typer.main
 from pydantic import BaseModel
 from typer.testing import CliRunner
 
-from pitcrew.adapters.metrics.catalogue import METRICS
+from pitcrew.adapters.metrics.catalogue import METRICS, OFFICIAL_METRICS, Metric
 from pitcrew.core.incident import (
     TRANSITIONS,
     Phase,
@@ -244,19 +244,30 @@ def _setting_default(model: type[BaseModel], name: str) -> str:
 
 def metrics() -> str:
     """Every metric with its kind, labels and meaning."""
-    rows = "".join(
-        f"| `{one.name}` | {one.kind} | {_values(one.labels) or 'none'} | {_cell(one.meaning)} |\n" for one in METRICS
-    )
+    rows, of_official = _metric_rows(METRICS), _metric_rows(OFFICIAL_METRICS)
     return (
         "# Metrics\n\n"
         "`pitcrew run --metrics-addr 127.0.0.1:9464` (`PITCREW_METRICS_ADDR`) shows them at `/metrics`; without it "
         "nothing listens. There is no authentication and no TLS: leave it on loopback or in a network of your own. "
         "Counters begin at 0 with each start of PitCrew. Histograms are in seconds. Label values are bounded: beyond "
         "500 values of one label the rest is counted as `other`.\n\n"
-        f"| Metric | Kind | Labels | Meaning |\n| --- | --- | --- | --- |\n{rows}\n"
+        f"{_METRIC_TITLES}{rows}\n"
         "A useful alert is on silence: `time() - pitcrew_last_turn_timestamp_seconds > 60`, or the absence of "
         "`pitcrew_up`. What wakes a person should be `PITCREW_WEBHOOK` (opened, waits for approval, escalated, ended) "
-        "and, for PitCrew itself, `PITCREW_HEARTBEAT_URL`.\n"
+        "and, for PitCrew itself, `PITCREW_HEARTBEAT_URL`.\n\n"
+        "## The Official\n\n"
+        "`pitcrew official` shows these at `/metrics` of where it listens, to whoever has a token with a role; on "
+        "loopback without a token file to everybody on the machine.\n\n"
+        f"{_METRIC_TITLES}{of_official}"
+    )
+
+
+_METRIC_TITLES = "| Metric | Kind | Labels | Meaning |\n| --- | --- | --- | --- |\n"
+
+
+def _metric_rows(found: Sequence[Metric]) -> str:
+    return "".join(
+        f"| `{one.name}` | {one.kind} | {_values(one.labels) or 'none'} | {_cell(one.meaning)} |\n" for one in found
     )
 
 

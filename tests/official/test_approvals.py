@@ -11,6 +11,7 @@ from pitcrew.core.order import Person, Suspension
 from pitcrew.core.permit import Permit, PermitRefused
 from pitcrew.core.policy import Effect
 from pitcrew.core.resource import Level
+from tests.official.split import RemoteDesk
 from tests.official.world import OWN_UID, Desk, case, plan_for, service
 
 ALICE = Person(uid=1001, name="alice")
@@ -19,9 +20,10 @@ ASKS = service(autoUpTo="None", approvers={"users": ["alice"]}, approveWithin="1
 PLAN = plan_for(ASKS)
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(state=tmp_path)
+@pytest.fixture(params=[Desk, RemoteDesk], ids=["direct", "over http"])
+def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Desk:
+    made: Desk = request.param(state=tmp_path)
+    return made
 
 
 def test_an_approved_plan_is_permitted_and_the_ruling_names_who(desk: Desk) -> None:

@@ -11,6 +11,7 @@ from pitcrew.core.action import RunCommand
 from pitcrew.core.permit import Permit, PermitRefused
 from pitcrew.core.policy import Effect
 from pitcrew.core.resource import HealthyService
+from tests.official.split import RemoteDesk
 from tests.official.world import Desk, case, plan_for, service
 
 FLUSH: dict[str, Any] = {"name": "flush", "argv": ["flush", "--all"], "undo": "refill"}
@@ -19,14 +20,15 @@ RUN = RunCommand(command="flush", argv=("flush", "--all"), timeout_s=30)
 
 
 def declared(*commands: dict[str, Any], **policy: Any) -> HealthyService:
-    document = service(**policy).model_dump(mode="json", by_alias=True, exclude_none=True)
+    document = service(**{"autoUpTo": "Medium", **policy}).model_dump(mode="json", by_alias=True, exclude_none=True)
     document["spec"]["remediation"]["actions"]["runCommand"] = {"commands": list(commands)}
     return HealthyService.model_validate(document)
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(state=tmp_path)
+@pytest.fixture(params=[Desk, RemoteDesk], ids=["direct", "over http"])
+def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Desk:
+    made: Desk = request.param(state=tmp_path)
+    return made
 
 
 def test_a_command_is_permitted_exactly_as_it_is_declared(desk: Desk) -> None:

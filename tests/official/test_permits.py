@@ -20,12 +20,14 @@ from pitcrew.keys import public_keys
 from pitcrew.mechanic.verify import is_signed
 from pitcrew.official.key import signing_key
 from pitcrew.official.permits import PERMITS_PER_PLAN, Limits
+from tests.official.split import RemoteDesk
 from tests.official.world import Desk, case, plan_for, service
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(state=tmp_path)
+@pytest.fixture(params=[Desk, RemoteDesk], ids=["direct", "over http"])
+def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Desk:
+    made: Desk = request.param(state=tmp_path)
+    return made
 
 
 def permit(desk: Desk, declared: HealthyService, **changes: Any) -> Permit | PermitRefused:
@@ -294,7 +296,7 @@ def test_editing_the_policy_changes_the_next_verdict_of_the_same_official(desk: 
 
 def test_rules_see_what_the_official_knows_before_what_it_was_told(desk: Desk) -> None:
     expression = (
-        "service.target.kind == 'docker' && action.reversible && action.path == '/app/broken.flag' && risk.score < 9"
+        "service.target.kind == 'docker' && action.reversible && action.path == '/app/broken.flag' && risk.score < 50"
     )
     rule = {"name": "told", "expression": expression, "effect": "Deny", "message": "as told"}
     declared = service(rules=[rule])

@@ -66,7 +66,8 @@ class Given:
 class Matter:
     """What people are asked about, as the Official renders it from its own ledger, and what they said so far.
 
-    `rules` are those that spoke when it was asked, `final` is what ended it, `decided` says it in words.
+    `rules` are those that spoke when it was asked, `final` is what ended it, `decided` says it in words; `open` tells
+    whether somebody can still decide.
     """
 
     id: str
@@ -81,6 +82,7 @@ class Matter:
     given: tuple[Approval, ...] = ()
     final: Approval | None = None
     decided: str = ""
+    open: bool = False
 
 
 REVIEW: TypeAdapter[Review] = TypeAdapter(Review)

@@ -23,7 +23,7 @@ _log = logging.getLogger("pitcrew")
 
 def main(settings: Settings, *, log_format: str = "text", build: Callable[[Settings], Operator] = compose) -> int:
     """Run until SIGTERM or SIGINT; the exit code. An effect under way is finished first."""
-    _configure_logging(log_format)
+    configure_logging(log_format)
     try:
         return asyncio.run(_serve(settings, build))
     except PitCrewError as error:
@@ -80,7 +80,8 @@ class _Line(logging.Formatter):
         return f"{line}\n{printable(trace)}" if trace else line
 
 
-def _configure_logging(log_format: str) -> None:
+def configure_logging(log_format: str) -> None:
+    """Log to stderr, a line a record, as `text` or `json`."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Line(log_format))
     root = logging.getLogger("pitcrew")

@@ -138,9 +138,13 @@ class Questions:
         request = self.requests.get(plan_digest)
         if request is None:
             return PermitRefused(reason="nobody was asked about this plan")
-        if self.newest[request.incident] != plan_digest:
+        if not self.is_newest(request):
             return PermitRefused(reason="the plan changed since, and the new one is asked about anew")
         return request
+
+    def is_newest(self, request: ApprovalRequest) -> bool:
+        """Whether nothing newer was asked about in its incident."""
+        return self.newest[request.incident] == request.plan_digest
 
     def refusal(self, decided: Approval, person: Person, own: OwnUser) -> str | None:
         """Why this decision may not be taken now, or None."""

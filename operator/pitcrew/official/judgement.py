@@ -4,9 +4,10 @@ What the Driver says can only tighten. In one process there is no seal to ask fo
 found the cause: there the look and the Driver's cause count as they are told.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from pitcrew.core.action import obstacle, undo_of
 from pitcrew.core.deviation import (
@@ -18,6 +19,7 @@ from pitcrew.core.deviation import (
     still_deviates,
 )
 from pitcrew.core.diagnosis import Cause, Diagnoser, Diagnosis, diagnose
+from pitcrew.core.errors import InvalidInput
 from pitcrew.core.evidence import Evidence, gather
 from pitcrew.core.history import History
 from pitcrew.core.observation import Observation, Outcome, RuntimeFacts
@@ -38,6 +40,10 @@ TOLD_MAX = 60
 """Confidence that a cause has at most which only the Driver names: that of a symptom that has several causes."""
 
 
+Keys: TypeAlias = Callable[[], Sequence[PublicKey]]
+"""The public keys of one Mechanic as they are now. Raises InvalidInput where that cannot be told."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judgement:
     """The case from the stricter side, what the look itself has against the plan, and what was found in it.
@@ -54,9 +60,9 @@ class Judgement:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Believed:
-    """Whose word counts: the public keys of each Mechanic by its id, and whether the roles are processes apart."""
+    """Whose word counts: the public keys of each Mechanic, by its id, and whether the roles are processes apart."""
 
-    mechanics: Mapping[str, Sequence[PublicKey]]
+    mechanics: Mapping[str, Keys]
     separated: bool
 
 
@@ -81,7 +87,7 @@ def _against(
     plan: Plan,
     seen: Observation | None,
     lately: Lately,
-    mechanics: Mapping[str, Sequence[PublicKey]],
+    mechanics: Mapping[str, Keys],
     now: datetime,
 ) -> Iterator[Ruling]:
     """The first reason why a look does not bear out the plan, or nothing.
@@ -98,7 +104,7 @@ def _against(
 
 
 def _unsealed(
-    service: HealthyService, seen: Observation | None, mechanics: Mapping[str, Sequence[PublicKey]]
+    service: HealthyService, seen: Observation | None, mechanics: Mapping[str, Keys]
 ) -> str | None:
     mechanic = service.spec.target.mechanic
     if seen is None or seen.seal is None:
@@ -107,7 +113,11 @@ def _unsealed(
         return f"no public key of the Mechanic {mechanic} is configured here; name its file with --mechanic"
     if seen.seal.mechanic != mechanic:
         return f"the look was sealed for the Mechanic {seen.seal.mechanic}, and the target is served by {mechanic}"
-    if not is_by(mechanics[mechanic], payload(seen, seen.seal), seen.seal.signature):
+    try:
+        keys = mechanics[mechanic]()
+    except InvalidInput as error:
+        return f"no seal can be verified: {error}"
+    if not is_by(keys, payload(seen, seen.seal), seen.seal.signature):
         return f"the seal of the look is not by a key of the Mechanic {mechanic}"
     if seen.service != service.key:
         return f"the look is at {seen.service}"
@@ -123,7 +133,7 @@ def _aged(service: HealthyService, plan: Plan, seen: Observation, lately: Lately
     if age_s < -AHEAD_S:
         return f"the look is {-age_s:.0f} s from the future; set the clocks"
     last = lately.last_other(service, plan)
-    if last is not None and seen.at <= last:
+    if last is not None and seen.at < last:
         return "the look is from before the last permit for this target, and tells nothing of after"
     return None
 

@@ -29,12 +29,14 @@ from pitcrew.core.policy import (
 from pitcrew.core.proposal import Plan
 from pitcrew.core.record import Entry, Instant, Json, digest
 from pitcrew.core.resource import HealthyService, Mode, RemediationPolicy, Rule
+from pitcrew.core.review import Matter
 from pitcrew.core.untrusted import clean
-from pitcrew.keys import PublicKey, SigningKey
+from pitcrew.keys import SigningKey
 from pitcrew.official.asked import Hand, Hands, asked_entry, decided_entry
 from pitcrew.official.case import case_of, undeclared, unfit
 from pitcrew.official.issued import Lately, names_of, risk_data, to_entry
-from pitcrew.official.judgement import Believed, Judgement, weigh
+from pitcrew.official.judgement import Believed, Judgement, Keys, weigh
+from pitcrew.official.matters import matters_of
 from pitcrew.ports import Ledger, RuleCompiler
 
 T = TypeVar("T")
@@ -99,8 +101,10 @@ class SigningOfficial:
     storm: Callable[[], str] = no_storm
     hands: Hands = field(default_factory=Hands)
     separated: bool = False
-    mechanics: Mapping[str, Sequence[PublicKey]] = field(default_factory=dict)
+    mechanics: Mapping[str, Keys] = field(default_factory=dict)
     serial: Callable[[], str] = new_serial
+    unwritten: str = field(default="", init=False)
+    """Why a line could not be written when it was tried last; empty where it could."""
     _lately: Lately | None = field(default=None, init=False)
     _compiled: dict[str, tuple[CompiledRule, ...]] = field(default_factory=dict, init=False)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
@@ -139,6 +143,12 @@ class SigningOfficial:
         async with self._turn:
             lately = await self._read()
             return Hearing() if isinstance(lately, str) else lately.questions.hearing(plan_digest, self.now().at)
+
+    async def matters(self) -> tuple[Matter, ...] | PermitRefused:
+        """Everything that people were ever asked about, oldest first, as the ledger tells it."""
+        async with self._turn:
+            lately = await self._read()
+        return PermitRefused(reason=lately) if isinstance(lately, str) else matters_of(lately, self.now().at)
 
     async def permit(self, service: HealthyService, plan: Plan, case: Case) -> Permit | PermitRefused:
         """A permit to do this plan, where judging it again, now, says Allow."""
@@ -199,9 +209,10 @@ class SigningOfficial:
         try:
             lately.take(await asyncio.to_thread(self.ledger.append, entry, self.now()))
         except (JournalError, InvalidInput) as error:
-            self._lately = None
+            self._lately, self.unwritten = None, str(error)
             log.error("the ledger of the Official could not be written", extra={"reason": str(error)})
             return f"it could not be recorded: {error}"
+        self.unwritten = ""
         return None
 
     async def _permit_in_turn(self, service: HealthyService, plan: Plan, case: Case) -> Permit | PermitRefused:

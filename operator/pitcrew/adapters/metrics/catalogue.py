@@ -120,3 +120,33 @@ METRICS: tuple[Metric, ...] = (
     JOURNAL_LAG,
     JOURNAL_WRITABLE,
 )
+
+REVIEWS = _counter("pitcrew_official_verdicts_total", "Verdicts that the Official gave, by their effect.", "effect")
+PERMITS = _counter("pitcrew_official_permits_total", "Permits that the Official gave, by their direction.", "direction")
+REFUSALS = _counter(
+    "pitcrew_official_refusals_total",
+    "Permits, requests and decisions that the Official refused, by what was wanted.",
+    "of",
+)
+ASKED = _counter("pitcrew_official_requests_total", "Requests to people that the Official was asked for and made.")
+DECISIONS = _counter("pitcrew_official_decisions_total", "Decisions of people that the Official took.", "decision")
+LEDGER_TROUBLE = _gauge(
+    "pitcrew_official_ledger_trouble",
+    "1 while the ledger of permits cannot be trusted or written; nothing is permitted.",
+)
+STOPPED = _gauge("pitcrew_official_stopped", "1 while a person's stop holds at the Official.")
+DECLARED = _gauge("pitcrew_official_services", "Services that the Official reads as declared.")
+
+OFFICIAL_METRICS: tuple[Metric, ...] = (
+    UP,
+    BUILD,
+    REVIEWS,
+    PERMITS,
+    REFUSALS,
+    ASKED,
+    DECISIONS,
+    LEDGER_TROUBLE,
+    STOPPED,
+    DECLARED,
+)
+"""What `pitcrew official` shows."""

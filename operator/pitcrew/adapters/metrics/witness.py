@@ -63,7 +63,7 @@ class Metrics:
     ) -> None:
         """Raises InvalidInput for an address that cannot be listened on."""
         self.registry = CollectorRegistry(auto_describe=False)
-        self._made = {metric: _made(metric, self.registry) for metric in METRICS if metric is not metrics.BREAKER}
+        self._made = {metric: made(metric, self.registry) for metric in METRICS if metric is not metrics.BREAKER}
         self._values: dict[tuple[str, int], set[str]] = {}
         self._phases: set[str] = set()
         self.registry.register(_Breakers(breakers))
@@ -189,7 +189,8 @@ class _Breakers(Collector):
         return [family]
 
 
-def _made(metric: Metric, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
+def made(metric: Metric, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
+    """One metric in a registry."""
     match metric.kind:
         case Kind.COUNTER:
             return Counter(metric.name, metric.meaning, metric.labels, registry=registry)

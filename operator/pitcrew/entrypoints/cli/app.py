@@ -15,6 +15,7 @@ from pitcrew.entrypoints.cli.codes import BAD_NEWS, EXIT_CODES, GOOD, INPUT_INVA
 from pitcrew.entrypoints.cli.completion import Shell, complete_if_asked
 from pitcrew.entrypoints.cli.evals import eval_app
 from pitcrew.entrypoints.cli.keys import keys_app
+from pitcrew.entrypoints.cli.official import official
 from pitcrew.entrypoints.cli.options import (
     STATE,
     Format,
@@ -48,6 +49,7 @@ app.add_typer(runbooks_app, name="runbooks")
 app.add_typer(eval_app, name="eval")
 app.add_typer(tokens_app, name="tokens")
 app.add_typer(keys_app, name="keys")
+app.command()(official)
 
 
 class LogFormat(StrEnum):

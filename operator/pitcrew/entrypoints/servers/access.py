@@ -10,9 +10,10 @@ from pitcrew.core.caller import Caller, Role
 CALLER, TOKENS = "pitcrew.caller", "pitcrew.tokens"
 """Keys of the scope: the caller, None where nobody showed a token; and whether a token file is configured."""
 
-Else: TypeAlias = Literal["Nobody", "NoTokens", "Permit", "Everybody"]
+Else: TypeAlias = Literal["Nobody", "NoTokens", "Permit", "Signature", "Everybody"]
 """Who may call without a role: nobody; whoever is on this machine while no token file is configured; likewise, since
-the call brings a signed permit that is verified; everybody, always."""
+the call brings a signed permit that is verified; everybody, where the call brings a person's signature that is verified
+and asks for the role where it brings none; everybody, always."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,7 +25,7 @@ class Need:
 
     def met_by(self, caller: Caller | None, *, tokens: bool) -> bool:
         """Whether this caller may call; `tokens` says whether a token file is configured."""
-        if self.otherwise == "Everybody" or (caller is not None and bool(self.roles & caller.roles)):
+        if self.otherwise in ("Everybody", "Signature") or (caller is not None and bool(self.roles & caller.roles)):
             return True
         return not tokens and self.otherwise in ("NoTokens", "Permit")
 
@@ -49,6 +50,11 @@ def reading(*roles: Role) -> Need:
 def permit(*roles: Role) -> Need:
     """As `reading`, for what verifies a signed permit before it changes anything."""
     return Need(roles=frozenset(roles), otherwise="Permit")
+
+
+def signature(*roles: Role) -> Need:
+    """A token with one of these roles, or a signature that the route verifies; it asks for the role itself."""
+    return Need(roles=frozenset(roles), otherwise="Signature")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -63,7 +63,7 @@ def _of_tools(tools: Sequence[Tool], access: Access, expected: bool) -> Iterator
 
 
 def _guards(need: Need) -> bool:
-    return need.otherwise in ("Nobody", "Permit")
+    return need.otherwise in ("Nobody", "Permit", "Signature")
 
 
 def _served(routes: Iterable[BaseRoute], prefix: str = "") -> Iterator[tuple[str, frozenset[str] | None]]:

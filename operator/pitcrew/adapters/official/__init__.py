@@ -1,0 +1,1 @@
+"""The Official of another process, over HTTP."""
