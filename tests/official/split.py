@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 from starlette.types import ASGIApp
 
+from pitcrew.adapters.buckets import Buckets
 from pitcrew.adapters.ledger.files import LedgerFile
 from pitcrew.adapters.lock.state import StateLock
 from pitcrew.adapters.manifests.watch import ManifestWatch
@@ -34,7 +35,7 @@ from pitcrew.core.proposal import Plan
 from pitcrew.core.resource import HealthyService, TargetKind
 from pitcrew.core.seal import payload
 from pitcrew.entrypoints.servers.hygiene import Hygiene
-from pitcrew.entrypoints.servers.limits import DEFAULT, Buckets
+from pitcrew.entrypoints.servers.limits import DEFAULT
 from pitcrew.entrypoints.servers.official import ACCESS, official_app
 from pitcrew.entrypoints.servers.officiating import Office
 from pitcrew.keys import SigningKey

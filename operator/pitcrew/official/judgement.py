@@ -103,9 +103,7 @@ def _against(
         yield Ruling(rule=LOOK, effect=Effect.HOLD, message=reason, until=until)
 
 
-def _unsealed(
-    service: HealthyService, seen: Observation | None, mechanics: Mapping[str, Keys]
-) -> str | None:
+def _unsealed(service: HealthyService, seen: Observation | None, mechanics: Mapping[str, Keys]) -> str | None:
     mechanic = service.spec.target.mechanic
     if seen is None or seen.seal is None:
         return "no look that a Mechanic sealed came with the plan"

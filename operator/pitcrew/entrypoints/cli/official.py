@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pitcrew.entrypoints.cli.options import STATE, State
+from pitcrew.entrypoints.cli.options import STATE, State, Tokens
 
 LISTEN = "127.0.0.1:7302"
 
@@ -26,10 +26,6 @@ Listen = Annotated[
 Mechanics = Annotated[
     list[str] | None,
     typer.Option("--mechanic", metavar="ID=FILE", help="Public keys of a Mechanic, in PEM; may be repeated."),
-]
-Tokens = Annotated[
-    Path | None,
-    typer.Option("--tokens", metavar="FILE", envvar="PITCREW_TOKENS", help="Tokens that may ask, as hashes."),
 ]
 Signers = Annotated[
     Path | None,

@@ -72,7 +72,7 @@ class Office:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MechanicKeys:
-    """The public keys of a Mechanic in a file, read anew each time: what a key that is not in it sealed counts nothing."""
+    """The public keys of a Mechanic in a file, read anew each time: a key that was retired there seals nothing more."""
 
     name: str
     path: Path
