@@ -10,7 +10,7 @@ import pwd
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +55,7 @@ from pitcrew.settings import Settings
 
 if TYPE_CHECKING:
     from pitcrew.adapters.diagnoser.openai import OpenAIConsultant
+    from pitcrew.official.judgement import Keys
     from pitcrew.official.key import SigningKey
 
 MECHANIC = DEFAULT_MECHANIC
@@ -98,6 +99,8 @@ class World:
     signatures: Signatures | None = None
     separated: bool = False
     """Whether Driver, Official and Mechanic are processes of their own; in one, a person decides on High and above."""
+    mechanics: "Mapping[str, Keys]" = field(default_factory=dict)
+    """Whose looks are believed where they are processes of their own."""
     witnesses: tuple[Witness, ...] = ()
     consultant: Consultant | None = None
     search: RunbookSearch | None = None
@@ -390,6 +393,7 @@ def _roles(world: World, settings: Settings, standing: Standing, sky: Sky) -> tu
         storm=lambda: str(sky),
         hands=Hands(signatures=world.signatures, only_signed=settings.approvals_signed),
         separated=world.separated,
+        mechanics=world.mechanics,
     )
     mechanic = VerifyingMechanic(
         id=MECHANIC,

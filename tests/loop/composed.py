@@ -5,7 +5,7 @@ is one life of the operator in it; opened again it is a restart, and after a `ki
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -27,11 +27,12 @@ from pitcrew.core.incident import (
     Incident,
     replay_all,
 )
-from pitcrew.core.observation import ProbeResult, RuntimeState
+from pitcrew.core.observation import Observation, ProbeResult, RuntimeState
 from pitcrew.core.record import Entry, Record
-from pitcrew.core.resource import HealthyService, HttpGet, ServiceKey, TcpSocket
+from pitcrew.core.resource import DEFAULT_MECHANIC, HealthyService, HttpGet, ServiceKey, TargetKind, TcpSocket
+from pitcrew.mechanic.sealing import Sealer
 from pitcrew.official.key import signing_key
-from pitcrew.ports import Actuator, Consultant, ReportSink, Runtime, Signatures, StatusSink, Witness
+from pitcrew.ports import Actuator, Consultant, Observer, ReportSink, Runtime, Signatures, StatusSink, Witness
 from pitcrew.settings import Settings
 from tests.fakes.engine import Away, FakeEngine, FakeTarget
 from tests.fakes.journal import FakeJournal
@@ -201,6 +202,17 @@ class Switch:
         self._house.stopped = False
 
 
+class SealingObserver:
+    """`Observer` of a Mechanic in a process of its own."""
+
+    def __init__(self, local: Observer, sealer: Sealer) -> None:
+        self._local, self._sealer = local, sealer
+
+    async def look(self, service: HealthyService, due: Collection[str] | None = None) -> Observation:
+        """See `pitcrew.ports.Observer`."""
+        return self._sealer.seal(service, await self._local.look(service, due))
+
+
 class House:
     """One machine; see the module. Must be made inside a running loop."""
 
@@ -280,7 +292,7 @@ class House:
             journal_files=self.journal,
             clock=self.clock,
             runtimes=runtimes,
-            observer=LocalObserver(runtimes=runtimes, prober=self.prober, clock=self.clock),
+            observer=self.observer(runtimes),
             status=status,
             reports=reports,
             runbooks=_runbooks(self.settings.runbooks),
@@ -296,12 +308,18 @@ class House:
             stop=Switch(self),
             signatures=self.signatures,
             separated=self.separated,
+            mechanics={DEFAULT_MECHANIC: lambda: (signing_key(self.mechanic).public_key(),)},
             witnesses=self.witnesses,
             consultant=self.consultant,
             search=_search(self.settings.runbooks) if self.consultant else None,
             transcripts=self.transcripts,
         )
         return assemble(world, self.settings)
+
+    def observer(self, runtimes: Mapping[TargetKind, Runtime]) -> Observer:
+        """The eyes; those of a Mechanic in a process of its own seal what they see."""
+        local = LocalObserver(runtimes=runtimes, prober=self.prober, clock=self.clock)
+        return SealingObserver(local, Sealer.over(self.mechanic, DEFAULT_MECHANIC)) if self.separated else local
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Operator]:

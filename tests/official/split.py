@@ -134,8 +134,8 @@ class RemoteDesk(Desk):
     def opened(self, ledger: LedgerFile | None = None) -> Any:
         """One more Official over the same directory, asked over HTTP."""
         key = signing_key(self.state / "mechanic")
+        self.separated, self.mechanics = True, {"default": lambda: (key.public_key(),)}
         inside = super().opened(ledger)
-        inside.separated, inside.mechanics = True, {"default": lambda: (key.public_key(),)}
         office = Office(
             official=inside,
             manifests=ManifestWatch([self.state]),

@@ -13,8 +13,10 @@ from pitcrew.core.permit import Permit, PermitRefused
 from pitcrew.core.policy import Effect
 from pitcrew.core.resource import Level
 from pitcrew.official.asked import Hands
+from pitcrew.official.key import signing_key
 from pitcrew.official.permits import SigningOfficial
 from tests.fakes.signatures import FakeSignatures, Line
+from tests.official.split import look, sealed, with_claim
 from tests.official.world import OWN_UID, Desk, case, plan_for, service
 
 ALICE, BOB, CAROL = (Person(uid=1000 + n, name=name) for n, name in enumerate(("alice", "bob", "carol")))
@@ -255,14 +257,16 @@ def test_in_one_process_high_waits_for_a_person_whatever_the_ladder_allows(
     desk: Desk, level: Level, separated: bool
 ) -> None:
     async def test() -> None:
-        desk.separated = separated
+        key = signing_key(desk.state / "mechanic")
+        desk.separated, desk.mechanics = separated, {"default": lambda: (key.public_key(),)}
         lenient = service(autoUpTo="Critical", approveUpTo="Critical", approvers={"users": ["alice", "bob"]})
         plan = plan_for(lenient)
-        verdict = await desk.opened().judge(lenient, plan, case(level))
+        told = replace(with_claim(case(level)), seen=sealed(look(lenient, plan, desk.time.at), lenient, key))
+        verdict = await desk.opened().judge(lenient, plan, told)
         asks = not separated and level.rank >= Level.HIGH.rank
         assert verdict.effect is (Effect.REQUIRE_APPROVAL if asks else Effect.ALLOW)
         assert ("separation" in [one.rule for one in verdict.rulings]) is asks
-        given = await desk.opened().permit(lenient, plan, case(level))
+        given = await desk.opened().permit(lenient, plan, told)
         assert isinstance(given, PermitRefused) is asks
         bounded = service(autoUpTo="Critical", approveUpTo="Medium")
         found = await desk.opened().judge(bounded, plan_for(bounded), case(Level.HIGH))

@@ -16,6 +16,7 @@ from pitcrew.core.proposal import Plan
 from pitcrew.core.record import Instant
 from pitcrew.core.resource import HealthyService, Level
 from pitcrew.official.asked import Hands
+from pitcrew.official.judgement import Keys
 from pitcrew.official.key import signing_key
 from pitcrew.official.permits import Limits, SigningOfficial
 
@@ -94,6 +95,7 @@ class Desk:
     storm: str = ""
     hands: Hands = field(default_factory=Hands)
     separated: bool = False
+    mechanics: Mapping[str, Keys] = field(default_factory=dict)
 
     @property
     def ledger(self) -> Path:
@@ -112,4 +114,5 @@ class Desk:
             storm=lambda: self.storm,
             hands=self.hands,
             separated=self.separated,
+            mechanics=self.mechanics,
         )
