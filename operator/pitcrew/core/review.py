@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from pitcrew.core.approval import Approval, ApprovalRequest
+from pitcrew.core.approval import Approval, ApprovalRequest, request_data
 from pitcrew.core.permit import Direction, Permit
 from pitcrew.core.policy import Case, Verdict
 from pitcrew.core.proposal import Plan
@@ -90,7 +90,13 @@ REVIEWED: TypeAdapter[Reviewed] = TypeAdapter(Reviewed)
 WANTED: TypeAdapter[Wanted] = TypeAdapter(Wanted)
 GIVEN: TypeAdapter[Given] = TypeAdapter(Given)
 MATTER: TypeAdapter[Matter] = TypeAdapter(Matter)
+APPROVAL: TypeAdapter[Approval] = TypeAdapter(Approval)
 _INSTANT: TypeAdapter[datetime] = TypeAdapter(datetime)
+
+
+def request_of(matter: Matter) -> dict[str, Json]:
+    """The request of a matter as JSON data, over which decisions are signed."""
+    return request_data(matter.request)
 
 
 def to_data(adapter: TypeAdapter[T], value: T) -> dict[str, Json]:

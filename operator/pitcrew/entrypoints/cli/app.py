@@ -13,6 +13,7 @@ from pitcrew.core.errors import InvalidInput, PitCrewError, Refused
 from pitcrew.entrypoints.cli.auditing import audit_app
 from pitcrew.entrypoints.cli.codes import BAD_NEWS, EXIT_CODES, GOOD, INPUT_INVALID, UNREADABLE
 from pitcrew.entrypoints.cli.completion import Shell, complete_if_asked
+from pitcrew.entrypoints.cli.deciding import Reason, Yes, approve, deny, question
 from pitcrew.entrypoints.cli.evals import eval_app
 from pitcrew.entrypoints.cli.keys import keys_app
 from pitcrew.entrypoints.cli.official import official
@@ -50,6 +51,8 @@ app.add_typer(eval_app, name="eval")
 app.add_typer(tokens_app, name="tokens")
 app.add_typer(keys_app, name="keys")
 app.command()(official)
+for deciding in (question, approve, deny):
+    app.command()(deciding)
 
 
 class LogFormat(StrEnum):
@@ -215,50 +218,6 @@ def report(incident: IncidentId, state: State = STATE) -> None:
     from pitcrew.entrypoints.cli.history import show_report
 
     show_report(there(state), incident)
-
-
-Reason = Annotated[str, typer.Option("--reason", help="Why; becomes part of the record.")]
-Plan = Annotated[str | None, typer.Option("--plan", metavar="DIGEST", help="Decide only if this is what is asked.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask again at the terminal.")]
-Sign = Annotated[bool, typer.Option("--sign", help="Sign it with an SSH key; who you are is whose key it is.")]
-SshKey = Annotated[
-    Path | None,
-    typer.Option("--ssh-key", metavar="KEY", help="Sign with this key; the .pub of one in an agent will do."),
-]
-
-
-@app.command()
-def approve(
-    incident: IncidentId,
-    reason: Reason,
-    plan: Plan = None,
-    sign: Sign = False,
-    ssh_key: SshKey = None,
-    yes: Yes = False,
-    state: State = STATE,
-    output: Format = Output.TABLE,
-) -> None:
-    """Approve the plan that an incident asks about; it is shown first. Who you are is what system or key says."""
-    from pitcrew.entrypoints.cli.orders import Pen, decide
-
-    decide(there(state), incident, "Approve", reason, plan, Pen(sign=sign, key=ssh_key), yes=yes, output=output)
-
-
-@app.command()
-def deny(
-    incident: IncidentId,
-    reason: Reason,
-    plan: Plan = None,
-    sign: Sign = False,
-    ssh_key: SshKey = None,
-    yes: Yes = False,
-    state: State = STATE,
-    output: Format = Output.TABLE,
-) -> None:
-    """Deny the plan that an incident asks about; it is shown first, and goes to a person."""
-    from pitcrew.entrypoints.cli.orders import Pen, decide
-
-    decide(there(state), incident, "Deny", reason, plan, Pen(sign=sign, key=ssh_key), yes=yes, output=output)
 
 
 @app.command()

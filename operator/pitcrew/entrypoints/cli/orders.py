@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import typer
 
@@ -76,26 +77,59 @@ class Pen:
     key: Path | None = None
 
 
+class Desk(Protocol):
+    """Where people are asked, and say what they decide."""
+
+    def question(self, name: str) -> Mapping[str, Json]:
+        """What is asked. Raises Refused or Unavailable."""
+        ...
+
+    def decide(self, plan: str, decision: str, reason: str, signature: str) -> str:
+        """What was taken, for people. Raises Refused or Unavailable."""
+        ...
+
+
+@dataclass(kw_only=True, slots=True)
+class OperatorAt:
+    """The operator of a state directory on this machine, which knows who asks by itself."""
+
+    state: Path
+    _incident: str = ""
+
+    def question(self, name: str) -> Mapping[str, Json]:
+        """What an incident asks. Raises as `ask` does."""
+        self._incident = name
+        return mapping(ask(self.state, {"do": "question", "incident": name}))
+
+    def decide(self, plan: str, decision: str, reason: str, signature: str) -> str:
+        """Decide on the plan of the incident that was asked about. Raises as `ask` does."""
+        request: dict[str, Json] = {"do": "decide", "incident": self._incident, "plan": plan, "decision": decision}
+        return str(ask(self.state, {**request, "reason": reason, **({"signed": signature} if signature else {})}))
+
+
+def question(desk: Desk, name: str, output: Output) -> None:
+    """Show what is asked. Raises Unavailable or Refused as the desk does."""
+    _show(desk.question(name), output)
+
+
 def decide(
-    state: Path, incident: str, decision: str, reason: str, plan: str | None, pen: Pen, *, yes: bool, output: Output
+    desk: Desk, incident: str, decision: str, reason: str, plan: str | None, pen: Pen, *, yes: bool, output: Output
 ) -> None:
     """Show the plan that an incident asks about, and decide on exactly that one.
 
-    Raises Unavailable or Refused as `ask` does, InvalidInput where `plan` is not what is asked.
+    Raises Unavailable or Refused as the desk does, InvalidInput where `plan` is not what is asked.
     """
-    question = mapping(ask(state, {"do": "question", "incident": incident}))
-    _show(question, output)
-    digest = str(question["digest"])
+    found = desk.question(incident)
+    _show(found, output)
+    digest = str(found["digest"])
     if plan is not None and (len(plan) < 8 or not digest.startswith(plan)):
         raise InvalidInput(f"the plan that is asked about is {digest}, not {plan}")
     if plan is None and not yes and sys.stdin.isatty() and not typer.confirm(f"{decision} this plan?"):
         say("nothing was decided")
         raise typer.Exit(1)
     reason = clean(reason, REASON_BYTES_MAX)
-    signature = signed(question, decision, reason, pen.key) if pen.sign or pen.key else ""
-    request: dict[str, Json] = {"do": "decide", "incident": incident, "plan": digest, "decision": decision}
-    answer = ask(state, {**request, "reason": reason, **({"signed": signature} if signature else {})})
-    say(shown(answer), error=output.for_tools)
+    signature = signed(found, decision, reason, pen.key) if pen.sign or pen.key else ""
+    say(shown(desk.decide(digest, decision, reason, signature)), error=output.for_tools)
 
 
 def _show(question: Mapping[str, Json], output: Output) -> None:

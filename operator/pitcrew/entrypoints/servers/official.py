@@ -28,6 +28,7 @@ from pitcrew.core.proposal import Plan
 from pitcrew.core.record import Json
 from pitcrew.core.resource import HealthyService, ServiceKey
 from pitcrew.core.review import (
+    APPROVAL,
     GIVEN,
     MATTER,
     REVIEW,
@@ -50,12 +51,14 @@ from pitcrew.entrypoints.servers.page import page_of
 PREFIX_MIN = 16
 """Characters of a plan digest that name a request: 64 bits, which nobody makes collide while it is open."""
 _READERS = (Role.READER, Role.DRIVER, Role.APPROVER, Role.OPERATOR)
+# A request is shown to whoever knows its digest, which nobody guesses: who signs a decision needs no token, and has to
+# see what it is about.
 ACCESS = Access(
     routes={
         "POST /v1/review": role(Role.DRIVER),
         "POST /v1/permits": role(Role.DRIVER),
         "GET /v1/approvals": role(*_READERS),
-        "GET /v1/approvals/{id}": role(*_READERS),
+        "GET /v1/approvals/{id}": PUBLIC,
         "POST /v1/approvals/{id}": signature(Role.APPROVER),
         "GET /v1/policies": reading(*_READERS),
         "GET /metrics": reading(*_READERS),
@@ -134,7 +137,7 @@ def official_app(office: Office) -> FastAPI:
         dependencies=[Depends(_exactly(_SAID))],
     )
     async def decide(id: str, said: Annotated[Said, Body()], request: Request) -> Response:
-        return _told(TypeAdapter(Approval), await desk.decide(id, said, _person(request, said)))
+        return _told(APPROVAL, await desk.decide(id, said, _person(request, said)))
 
     @app.get("/v1/policies", summary="The services and policies as the Official reads them")
     async def policies() -> Response:
