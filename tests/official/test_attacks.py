@@ -112,7 +112,7 @@ def brings_a_look_of_others(driver: Driver) -> Iterator[Given]:
 
 
 def alters_a_sealed_look(driver: Driver) -> Iterator[Given]:
-    """Each field of a healthy look is changed after it was sealed, so that it would show what the plan needs."""
+    """Each field of a look is changed after it was sealed."""
     plan = driver.plan()
     data = driver.wanted(plan, driver.case(plan))
     for path in _leaves(data["case"]["seen"]):
