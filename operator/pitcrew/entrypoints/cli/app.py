@@ -186,13 +186,20 @@ def why(
     prompt: Annotated[
         bool, typer.Option("--prompt", help="Show what models were sent and answered, word for word, and its cost.")
     ] = False,
+    ledger: Annotated[
+        list[Path] | None,
+        typer.Option("--ledger", metavar="FILE", help="Ledger of an Official or Mechanic elsewhere; may be repeated."),
+    ] = None,
     state: State = STATE,
     output: Format = Output.TABLE,
 ) -> None:
     """Show why PitCrew did what it did: evidence, diagnosis, runbook, risk, rules, permit, effect, verification."""
     from pitcrew.entrypoints.cli.history import show_prompts, show_why
 
-    (show_prompts if prompt else show_why)(there(state), incident, output)
+    if prompt:
+        show_prompts(there(state), incident, output)
+    else:
+        show_why(there(state), incident, tuple(ledger or ()), output)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """Incidents as the journal tells them: the list, the chain of reasons behind one, and its postmortem."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pitcrew.adapters.transcripts.files import read_transcript
@@ -11,6 +12,7 @@ from pitcrew.core.incident import (
 from pitcrew.core.record import Json
 from pitcrew.core.report import asked, postmortem, rendered_span, section_data, section_text, spans, why
 from pitcrew.core.transcript import Transcript
+from pitcrew.entrypoints.cli.joined import joined, read_ledgers
 from pitcrew.entrypoints.cli.output import Output, say, say_data, say_table
 from pitcrew.entrypoints.cli.state import Told, incidents_of, one_incident, told_by
 
@@ -51,10 +53,11 @@ def _data(one: Incident) -> dict[str, Json]:
     }
 
 
-def show_why(state: Path, incident: str, output: Output) -> None:
-    """The chain of reasons of one incident."""
+def show_why(state: Path, incident: str, ledgers: Sequence[Path], output: Output) -> None:
+    """The chain of reasons of one incident, and what the ledgers of Official and Mechanic hold of it."""
     found, records = one_incident(_told(state), incident)
     section = why(found, records)
+    section = replace(section, parts=(*section.parts, joined(found, read_ledgers(state, ledgers))))
     if output.for_tools:
         say_data(section_data(section), output)
     else:
