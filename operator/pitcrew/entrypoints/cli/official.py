@@ -1,6 +1,5 @@
 """The Official as a command of its own."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -59,6 +58,8 @@ def official(
     tls_key: CertificateKey = None,
 ) -> None:
     """Judge, ask people and permit, as a process of its own over HTTP, until SIGTERM or SIGINT. It acts on nothing."""
+    import asyncio
+
     from pitcrew.adapters.incoming import Address
     from pitcrew.entrypoints.cli.output import say
     from pitcrew.entrypoints.embedded import configure_logging
