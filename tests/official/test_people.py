@@ -10,7 +10,9 @@ import pytest
 from tests.keys import allowed_line, new_key
 from tests.official.running import READY, REPOSITORY, Driver, Served, Site
 
-DRIVER_ASKS: dict[str, Any] = {"policy": {"autoUpTo": "None", "approvers": {"users": ["alice"]}, "approveWithin": "10m"}}
+DRIVER_ASKS: dict[str, Any] = {
+    "policy": {"autoUpTo": "None", "approvers": {"users": ["alice"]}, "approveWithin": "10m"}
+}
 
 
 def pitcrew(*words: str) -> "subprocess.CompletedProcess[str]":
@@ -23,7 +25,7 @@ def pitcrew(*words: str) -> "subprocess.CompletedProcess[str]":
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     made = Site(root=tmp_path)
-    made.declare("victim", **DRIVER_ASKS)
+    made.declare("victim", **ASKS)
     (tmp_path / "alice").write_text(made.tokens["alice"])
     (tmp_path / "reader").write_text(made.tokens["reader"])
     return made
