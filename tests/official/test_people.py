@@ -10,9 +10,7 @@ import pytest
 from tests.keys import allowed_line, new_key
 from tests.official.running import READY, REPOSITORY, Driver, Served, Site
 
-DRIVER_ASKS: dict[str, Any] = {
-    "policy": {"autoUpTo": "None", "approvers": {"users": ["alice"]}, "approveWithin": "10m"}
-}
+ASKS: dict[str, Any] = {"policy": {"autoUpTo": "None", "approvers": {"users": ["alice"]}, "approveWithin": "10m"}}
 
 
 def pitcrew(*words: str) -> "subprocess.CompletedProcess[str]":
