@@ -18,6 +18,7 @@ from pitcrew.adapters.durable import make_directory
 from pitcrew.adapters.journal.files import JournalFiles
 from pitcrew.adapters.lock.files import TargetLocks, default_directory
 from pitcrew.adapters.lock.state import StateLock
+from pitcrew.adapters.mechanic.routed import RoutedMechanic, in_one_process
 from pitcrew.core.approval import OwnUser
 from pitcrew.core.errors import InvalidInput
 from pitcrew.core.order import Standing
@@ -171,8 +172,9 @@ def open_world(settings: Settings) -> World:
     journal = JournalFiles.open(state / "journal", BootClock.after, key=key)
     clock = journal.clock
     locks = TargetLocks(settings.lock_dir or default_directory(), owner=f"state {state}")
-    runtimes, actuators = _runtimes(settings, state, clock, locks)
+    local, actuators = open_runtimes(settings, state, clock, locks)
     prober = KubeletHttpProber(loopback_allowed=True, now=lambda: clock.now().at)
+    runtimes, observer = in_one_process(local, LocalObserver(runtimes=local, prober=prober, clock=clock), clock)
     consultant = configured(settings)
     runbooks = RunbookFiles.load(settings.runbooks)
     return World(
@@ -181,7 +183,7 @@ def open_world(settings: Settings) -> World:
         journal_files=journal,
         clock=clock,
         runtimes=runtimes,
-        observer=LocalObserver(runtimes=runtimes, prober=prober, clock=clock),
+        observer=observer,
         status=StatusFiles(state / "status", heartbeat_s=settings.heartbeat_s),
         reports=ReportFiles(state / "reports"),
         runbooks=runbooks,
@@ -197,7 +199,7 @@ def open_world(settings: Settings) -> World:
         stop=StopFile(state=state),
         signatures=_signatures(settings),
         witnesses=(
-            *_witnesses(settings, journal, _breakers(runtimes, consultant)),
+            *_witnesses(settings, journal, _breakers(local, consultant)),
             *_leaving_heads(settings, journal, state),
         ),
         consultant=consultant,
@@ -301,9 +303,10 @@ def _breakers(
     return found
 
 
-def _runtimes(
+def open_runtimes(
     settings: Settings, state: Path, clock: Clock, locks: TargetLock
 ) -> tuple[Mapping[TargetKind, Runtime], Mapping[TargetKind, Actuator]]:
+    """Both halves of the runtimes of this machine, by kind."""
     from pitcrew.adapters.runtime.docker.acting import DockerActuator
     from pitcrew.adapters.runtime.docker.endpoint import resolve_endpoint
     from pitcrew.adapters.runtime.docker.engine import Engine
@@ -402,9 +405,9 @@ def _roles(world: World, settings: Settings, standing: Standing, sky: Sky) -> tu
         actuators=roles.actuators,
         now=world.clock.now,
         stop=world.stop,
-        suspended=lambda service: _suspended(service, standing, world.clock) or str(sky),
+        suspended=lambda service: suspended_by(service, standing, world.clock) or str(sky),
     )
-    return official, mechanic
+    return official, RoutedMechanic(mechanics={MECHANIC: mechanic})
 
 
 def _own_name() -> str:
@@ -415,7 +418,8 @@ def _own_name() -> str:
         return f"#{os.geteuid()}"
 
 
-def _suspended(service: HealthyService, standing: Standing, clock: Clock) -> str:
+def suspended_by(service: HealthyService, standing: Standing, clock: Clock) -> str:
+    """Why effects on a service are held by a person now; empty where they are not."""
     now = clock.now().at
     return str(suspension(service, standing.of(service.key, now), now) or "")
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from pitcrew.adapters.clock.boot import BootClock
 from pitcrew.adapters.ledger.files import LedgerFile
 from pitcrew.adapters.lock.state import StateLock
+from pitcrew.adapters.mechanic.routed import in_one_process
 from pitcrew.adapters.observer.local import LocalObserver
 from pitcrew.adapters.policy.cel import CelCompiler
 from pitcrew.adapters.runbooks.files import RunbookFiles
@@ -283,7 +284,8 @@ class House:
         self.clock = BootClock.after(last, wall=self.wall, boottime_ns=self._boottime_ns, boot_id=lambda: self.boot)
         self.journal.clock = self.clock
         kind = self.engine.kind
-        runtimes = {kind: self.runtime_of(self.engine)}
+        local = {kind: self.runtime_of(self.engine)}
+        runtimes, observer = in_one_process(local, self.observer(local), self.clock)
         status: StatusSink = self.status
         reports: ReportSink = self.reports
         world = World(
@@ -292,7 +294,7 @@ class House:
             journal_files=self.journal,
             clock=self.clock,
             runtimes=runtimes,
-            observer=self.observer(runtimes),
+            observer=observer,
             status=status,
             reports=reports,
             runbooks=_runbooks(self.settings.runbooks),

@@ -1,23 +1,21 @@
 """The operator on one machine: YAML on disk, all roles in one process (`separation: none`)."""
 
 import asyncio
-import json
 import logging
 import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 
 from pitcrew.bootstrap import Operator, compose
 from pitcrew.core.errors import JournalError, PitCrewError
 from pitcrew.core.untrusted import printable
 from pitcrew.entrypoints.control import listening
+from pitcrew.entrypoints.logs import configure_logging
 from pitcrew.settings import Settings
 
 ARCHIVE_EVERY_S = 86_400
 """Seconds between two looks for old segments; a segment lives at least a day."""
-_FIELDS = ("service", "incident", "reason", "seq", "hash", "text")
 _log = logging.getLogger("pitcrew")
 
 
@@ -59,32 +57,3 @@ async def _archive_daily(operator: Operator) -> None:
             _log.error("journal not archived", extra={"text": str(error)})
         with suppress(TimeoutError):
             await asyncio.wait_for(operator.ending.wait(), ARCHIVE_EVERY_S)
-
-
-class _Line(logging.Formatter):
-    """One line a record: time, message, then fields; control characters shown as escapes."""
-
-    def __init__(self, log_format: str) -> None:
-        super().__init__()
-        self._json = log_format == "json"
-
-    def format(self, record: logging.LogRecord) -> str:
-        at = datetime.fromtimestamp(record.created, UTC)
-        found = {name: getattr(record, name) for name in _FIELDS if getattr(record, name, "") != ""}
-        trace = self.formatException(record.exc_info) if record.exc_info and record.exc_info[1] else ""
-        if self._json:
-            head = {"at": at.isoformat(), "level": record.levelname, "message": record.getMessage()}
-            return json.dumps({**head, **found, **({"trace": trace} if trace else {})})
-        fields = " ".join(f"{name}={printable(str(value), lines=False)}" for name, value in found.items())
-        line = f"{at:%H:%M:%S} {record.levelname:<8} {printable(record.getMessage(), lines=False)} {fields}".rstrip()
-        return f"{line}\n{printable(trace)}" if trace else line
-
-
-def configure_logging(log_format: str) -> None:
-    """Log to stderr, a line a record, as `text` or `json`."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Line(log_format))
-    root = logging.getLogger("pitcrew")
-    root.handlers[:] = [handler]
-    root.setLevel(logging.INFO)
-    root.propagate = False

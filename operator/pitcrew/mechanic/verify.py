@@ -23,12 +23,15 @@ Keys: TypeAlias = Callable[[], Sequence[Ed25519PublicKey]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OfficialKeys:
-    """The Official's public keys in a file, read anew each time: a key that was retired there opens nothing more."""
+    """The Official's public keys in a file, read anew each time: a key that was retired there opens nothing more. No
+    permit counts where `path` is None."""
 
-    path: Path
+    path: Path | None
 
     def __call__(self) -> Sequence[Ed25519PublicKey]:
         """See `Keys`."""
+        if self.path is None:
+            raise Refused("no permit can be verified: this Mechanic was started without --official-keys")
         try:
             return public_keys(self.path, "the Official's")
         except InvalidInput as error:

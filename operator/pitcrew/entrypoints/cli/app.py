@@ -101,6 +101,72 @@ def run(
 
 
 @app.command()
+def mechanic(
+    manifests: Annotated[
+        list[Path],
+        typer.Option("--manifests", metavar="PATH", help="Directory or file that declares services; may be repeated."),
+    ],
+    state: State = STATE,
+    id: Annotated[
+        str, typer.Option("--id", envvar="PITCREW_ID", help="Name that targets and permits have for this Mechanic.")
+    ] = "default",
+    listen: Annotated[
+        str, typer.Option("--listen", metavar="HOST:PORT", envvar="PITCREW_LISTEN", help="Where to listen for MCP.")
+    ] = "127.0.0.1:7301",
+    official_keys: Annotated[
+        Path | None,
+        typer.Option(
+            "--official-keys",
+            metavar="FILE",
+            envvar="PITCREW_OFFICIAL_KEYS",
+            help="The Official's public keys in PEM, one or two. Default: none, so that no permit counts.",
+        ),
+    ] = None,
+    tokens: Annotated[
+        Path | None,
+        typer.Option(
+            "--tokens", metavar="FILE", envvar="PITCREW_TOKENS", help="Bearer tokens of those who may call, hashed."
+        ),
+    ] = None,
+    stdio: Annotated[
+        bool, typer.Option("--stdio", help="Speak MCP over standard input and output instead of listening.")
+    ] = False,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option("--allowed-host", metavar="NAME", help="Name in the Host header that is ours; may be repeated."),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate in PEM, to listen with TLS.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Its key in PEM.")] = None,
+    log_format: Annotated[
+        LogFormat, typer.Option("--log-format", help="Format of the log on stderr.")
+    ] = LogFormat.TEXT,
+) -> None:
+    """Serve the targets of this machine over MCP: reading, and acting with a permit only. Needs pitcrew[servers]."""
+    from pitcrew.entrypoints.cli.mechanic import Asked, serve
+    from pitcrew.entrypoints.servers.serving import Listen
+    from pitcrew.settings import load
+
+    where = Listen(
+        address=listen,
+        tokens=tokens,
+        hosts=tuple(allowed_host or ()),
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+    )
+    serve(
+        Asked(
+            settings=load({"state": state, "manifests": tuple(manifests)}),
+            id=id,
+            official_keys=official_keys,
+            listen=None if stdio else where,
+            log_format=log_format.value,
+        )
+    )
+
+
+@app.command()
 def validate(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Manifests, or directories of them.")],
 ) -> None:

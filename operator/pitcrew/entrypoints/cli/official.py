@@ -62,7 +62,7 @@ def official(
 
     from pitcrew.adapters.incoming import Address
     from pitcrew.entrypoints.cli.output import say
-    from pitcrew.entrypoints.embedded import configure_logging
+    from pitcrew.entrypoints.logs import configure_logging
     from pitcrew.entrypoints.servers.official import ACCESS, official_app
     from pitcrew.entrypoints.servers.officiating import named_files, opened
     from pitcrew.entrypoints.servers.serving import Listen as ListenAt

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pitcrew.adapters.clock.boot import BootClock
 from pitcrew.adapters.ledger.reading import LedgerReader
+from pitcrew.adapters.mechanic.routed import in_one_process
 from pitcrew.adapters.observer.local import LocalObserver
 from pitcrew.adapters.policy.cel import CelCompiler
 from pitcrew.adapters.prober.http import KubeletHttpProber
@@ -119,8 +120,10 @@ async def _rehearsed(settings: Settings, service: HealthyService, guardrails: Gu
     clock = BootClock.after(past.records[-1] if past.records else None)
     standing, compiler = Standing(), CelCompiler()
     runtime = _runtime(settings, service, clock)
-    runtimes = {runtime.kind: runtime}
+    local = {runtime.kind: runtime}
     prober = KubeletHttpProber(loopback_allowed=True, now=lambda: clock.now().at)
+    observer = LocalObserver(runtimes=local, prober=prober, clock=clock, runs_commands=False)
+    runtimes, routed = in_one_process(local, observer, clock)
     official = onlooker(
         ledger=past.ledger,
         compiler=compiler,
@@ -135,7 +138,7 @@ async def _rehearsed(settings: Settings, service: HealthyService, guardrails: Gu
         clock=clock,
         records=past.records,
         runtimes=runtimes,
-        observer=LocalObserver(runtimes=runtimes, prober=prober, clock=clock, runs_commands=False),
+        observer=routed,
         official=official,
         runbooks=RunbookFiles.load(settings.runbooks),
         standing=standing,

@@ -98,7 +98,7 @@ class ProcessRuntime:
 
     async def processes(self, service: HealthyService, facts: RuntimeFacts, *, lines_max: int) -> Sequence[str]:
         """The main process and all that descends from it, as `/proc` has them."""
-        main = shim.living(facts.instance, shim.boot_id())
+        main = shim.living(facts.instance, shim.boot_id()) if facts.running else None
         if main is None:
             raise Unavailable(f"{service.key}: does not run, so it has no processes")
         found = await self._workers.call(service.key, self._look_timeout_s, family, main)
@@ -106,7 +106,7 @@ class ProcessRuntime:
 
     async def stats(self, service: HealthyService, facts: RuntimeFacts) -> Sequence[str]:
         """What the main process uses, as `/proc` has it."""
-        main = shim.living(facts.instance, shim.boot_id())
+        main = shim.living(facts.instance, shim.boot_id()) if facts.running else None
         if main is None:
             raise Unavailable(f"{service.key}: does not run, so it uses nothing")
         return await self._workers.call(service.key, self._look_timeout_s, usage, main.pid)
