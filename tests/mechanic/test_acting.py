@@ -1,10 +1,13 @@
 """The Mechanic through its port: nothing without a permit, nothing twice, and the truth after a crash."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -26,6 +29,8 @@ from pitcrew.core.record import Head, parse, seal
 from pitcrew.core.resource import HealthyService, TargetKind
 from pitcrew.mechanic.acting import Deadlines, VerifyingMechanic
 from pitcrew.mechanic.verify import OfficialKeys
+from pitcrew.ports import Mechanic
+from tests.mechanic.garage import WAIT_S, Garage, apart, parts
 from tests.official.world import Desk, case, plan_for, service
 
 
@@ -41,7 +46,7 @@ class Hands:
     instance: str = "run-1"
     before: Callable[[], None] = lambda: None
     after: Callable[[], None] = lambda: None
-    hold: asyncio.Event | None = None
+    hold: Event | None = None
     blind: bool = False
 
     async def prepare(self, service: HealthyService, action: Action, *, target_id: str, op: str) -> Trace:
@@ -49,10 +54,13 @@ class Hands:
 
     async def apply(self, service: HealthyService, action: Action, trace: Trace) -> None:
         if self.hold is not None:
-            await self.hold.wait()
+            await asyncio.to_thread(self.hold.wait, WAIT_S)
         self.before()
         self.done.append((trace.op, action.name))
         self.after()
+
+    async def close(self) -> None:
+        return
 
     async def seen(self, service: HealthyService, action: Action, trace: Trace) -> Seen:
         if self.blind:
@@ -67,8 +75,12 @@ class Pit:
     desk: Desk
     hands: Hands = field(default_factory=Hands)
     deadlines: Deadlines = field(default_factory=Deadlines)
+    serve: Callable[[VerifyingMechanic], Mechanic] = lambda mechanic: mechanic
 
-    def opened(self, name: str = "default", **changes: Any) -> VerifyingMechanic:
+    def opened(self, name: str = "default", **changes: Any) -> Mechanic:
+        return self.serve(self.made(name, **changes))
+
+    def made(self, name: str = "default", **changes: Any) -> VerifyingMechanic:
         return VerifyingMechanic(
             id=name,
             keys=OfficialKeys(path=self.desk.state / "official" / "key.pub"),
@@ -95,15 +107,54 @@ class Pit:
         return self.desk.state / "mechanic" / "spent.jsonl"
 
 
-@pytest.fixture
-def pit(tmp_path: Path) -> Pit:
-    return Pit(desk=Desk(state=tmp_path))
+@dataclass(kw_only=True)
+class OverMcp:
+    """A Mechanic behind a real port, whose manifests declare the service of the call."""
+
+    garage: Garage
+    declare: Callable[..., None]
+
+    async def prepare(self, permit: Permit, plan: Plan, service: HealthyService) -> Trace:
+        async with self._asked(service) as there:
+            return await there.prepare(permit, plan, service)
+
+    async def execute(self, permit: Permit, plan: Plan, service: HealthyService, trace: Trace) -> None:
+        async with self._asked(service) as there:
+            await there.execute(permit, plan, service, trace)
+
+    async def look_back(self, permit: Permit, plan: Plan, service: HealthyService, trace: Trace) -> Seen:
+        async with self._asked(service) as there:
+            return await there.look_back(permit, plan, service, trace)
+
+    @asynccontextmanager
+    async def _asked(self, service: HealthyService) -> AsyncIterator[Mechanic]:
+        await asyncio.to_thread(self.declare, service)
+        mechanics = self.garage.connected()
+        try:
+            yield mechanics.mechanic
+        finally:
+            await mechanics.close()
+
+
+@pytest.fixture(params=["here", "over MCP"])
+def pit(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pit]:
+    pit = Pit(desk=Desk(state=tmp_path))
+    with ExitStack() as lives:
+
+        def serve(mechanic: VerifyingMechanic) -> Mechanic:
+            made = parts(tmp_path / f"life-{uuid4().hex}", runtimes={}, mechanic=mechanic)
+            garage, declare = lives.enter_context(apart(made))
+            return OverMcp(garage=garage, declare=declare)
+
+        if request.param == "over MCP":
+            pit.serve = serve
+        yield pit
 
 
 PLAN = plan_for(service())
 
 
-async def carry_out(mechanic: VerifyingMechanic, permit: Permit, plan: Plan = PLAN) -> None:
+async def carry_out(mechanic: Mechanic, permit: Permit, plan: Plan = PLAN) -> None:
     trace = await mechanic.prepare(permit, plan, service())
     await mechanic.execute(permit, plan, service(), trace)
 
@@ -175,7 +226,7 @@ def test_an_expired_or_future_permit_opens_nothing(pit: Pit, seconds: int) -> No
 
 def test_a_permit_for_another_mechanic_opens_nothing(pit: Pit) -> None:
     permit = pit.permit(PLAN)
-    with pytest.raises(Refused, match="mechanic"):
+    with pytest.raises(Refused, match="(?i)mechanic"):
         asyncio.run(carry_out(pit.opened("elsewhere"), permit))
     assert pit.hands.done == []
 
@@ -238,11 +289,15 @@ def crash() -> None:
     raise Crash
 
 
+CRASHED = (Crash, OutcomeUnknown)
+"""What one sees of a crash: in the same process all of it, from another one that the answer was lost."""
+
+
 @pytest.mark.parametrize(("at", "seen"), [("before", Seen.NOT_DONE), ("after", Seen.DONE)])
 def test_a_crash_around_the_effect_is_told_by_looking_back(pit: Pit, at: str, seen: Seen) -> None:
     permit = pit.permit(PLAN)
     setattr(pit.hands, at, crash)
-    with pytest.raises(Crash):
+    with pytest.raises(CRASHED):
         asyncio.run(carry_out(pit.opened(), permit))
     with pytest.raises(Refused):
         asyncio.run(carry_out(pit.opened(), pit.permit(PLAN)))
@@ -261,7 +316,7 @@ def test_a_crash_around_the_effect_is_told_by_looking_back(pit: Pit, at: str, se
 def test_what_cannot_be_told_stays_open(pit: Pit) -> None:
     permit = pit.permit(PLAN)
     pit.hands.after = crash
-    with pytest.raises(Crash):
+    with pytest.raises(CRASHED):
         asyncio.run(carry_out(pit.opened(), permit))
     pit.hands.blind = True
     assert look_back(pit, permit) is Seen.UNKNOWN
@@ -333,7 +388,7 @@ def test_one_target_sees_one_action_at_a_time(pit: Pit) -> None:
     mechanic = pit.opened()
 
     async def both() -> None:
-        pit.hands.hold = asyncio.Event()
+        pit.hands.hold = Event()
         running = asyncio.create_task(mechanic.execute(first, PLAN, service(), trace_of(first)))
         while not pit.spent.exists():
             await asyncio.sleep(0)
@@ -358,7 +413,7 @@ def test_a_hung_effect_ends_as_unknown(pit: Pit) -> None:
     pit.deadlines = Deadlines(act_s=0)
 
     async def hung() -> None:
-        pit.hands.hold = asyncio.Event()
+        pit.hands.hold = Event()
         await carry_out(pit.opened(), permit)
 
     with pytest.raises(OutcomeUnknown):

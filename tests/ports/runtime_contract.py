@@ -182,6 +182,41 @@ class RuntimeContract:
         assert 1 <= len(ended) <= 100
         assert all(len(line) <= 300 and line.isprintable() for line in ended)
 
+    async def test_a_death_wakes_the_service_it_belongs_to_and_is_remembered(self, world: World) -> None:
+        alpha, beta = await world.create("alpha"), await world.create("beta")
+        world.runtime.declare([alpha, beta])
+        wakes = world.runtime.wakes()
+        with patience():
+            await world.kill(beta)
+            while await anext(wakes) != beta.key:
+                pass
+            while EventKind.DIED not in [event.kind for event in world.runtime.events(beta)]:
+                await anext(wakes)
+        assert EventKind.DIED not in [event.kind for event in world.runtime.events(alpha)]
+
+    async def test_closing_leaves_targets_as_they_are(self, world: World) -> None:
+        service = await world.create("alpha")
+        await world.write(service, world.flag, b"x")
+        await world.runtime.close()
+        assert await world.read(service, world.flag) == (b"x", 0o640)
+
+    async def test_looking_changes_nothing(self, world: World) -> None:
+        service = await world.create("alpha")
+        before = world.effects()
+        facts = await facts_of(world, service)
+        await world.runtime.logs(service, facts, lines_max=10, bytes_max=4096)
+        assert world.effects() == before
+
+
+class CommandContract:
+    """What every runtime does that runs commands inside its targets."""
+
+    pytestmark = pytest.mark.anyio
+
+    @pytest.fixture
+    def anyio_backend(self) -> str:
+        return "asyncio"
+
     async def test_a_command_gives_its_exit_code_and_what_it_wrote(self, world: World) -> None:
         service = await world.create("alpha")
         facts = await facts_of(world, service)
@@ -228,31 +263,6 @@ class RuntimeContract:
         with pytest.raises(Refused):
             await world.runtime.run(service, facts, ["true"], timeout_s=PATIENCE_S, bytes_max=64)
 
-    async def test_a_death_wakes_the_service_it_belongs_to_and_is_remembered(self, world: World) -> None:
-        alpha, beta = await world.create("alpha"), await world.create("beta")
-        world.runtime.declare([alpha, beta])
-        wakes = world.runtime.wakes()
-        with patience():
-            await world.kill(beta)
-            while await anext(wakes) != beta.key:
-                pass
-            while EventKind.DIED not in [event.kind for event in world.runtime.events(beta)]:
-                await anext(wakes)
-        assert EventKind.DIED not in [event.kind for event in world.runtime.events(alpha)]
-
-    async def test_closing_leaves_targets_as_they_are(self, world: World) -> None:
-        service = await world.create("alpha")
-        await world.write(service, world.flag, b"x")
-        await world.runtime.close()
-        assert await world.read(service, world.flag) == (b"x", 0o640)
-
-    async def test_looking_changes_nothing(self, world: World) -> None:
-        service = await world.create("alpha")
-        before = world.effects()
-        facts = await facts_of(world, service)
-        await world.runtime.logs(service, facts, lines_max=10, bytes_max=4096)
-        assert world.effects() == before
-
 
 class EngineContract:
     """What a runtime behind an engine does beyond that."""
@@ -272,8 +282,6 @@ class EngineContract:
         assert sight.reason == "EngineUnavailable"
         with pytest.raises(Unavailable):
             await world.runtime.logs(service, facts, lines_max=10, bytes_max=4096)
-        with pytest.raises(Unavailable):
-            await world.runtime.run(service, facts, ["true"], timeout_s=1.0, bytes_max=64)
 
     async def test_a_hung_engine_makes_it_blind_within_the_deadline(self, world: EngineWorld) -> None:
         service = await world.create("alpha")
@@ -306,3 +314,20 @@ class EngineContract:
             await world.kill(service)
             while EventKind.DIED not in [event.kind for event in world.runtime.events(service)]:
                 assert await anext(wakes) == service.key
+
+
+class EngineCommandContract:
+    """What a runtime behind an engine does of commands beyond that."""
+
+    pytestmark = pytest.mark.anyio
+
+    @pytest.fixture
+    def anyio_backend(self) -> str:
+        return "asyncio"
+
+    async def test_without_the_engine_no_command_is_carried_out(self, world: EngineWorld) -> None:
+        service = await world.create("alpha")
+        facts = await facts_of(world, service)
+        world.engine_away()
+        with pytest.raises(Unavailable):
+            await world.runtime.run(service, facts, ["true"], timeout_s=1.0, bytes_max=64)

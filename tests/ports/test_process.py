@@ -9,7 +9,7 @@ from pitcrew.core.errors import Refused
 from pitcrew.core.observation import RuntimeFacts
 from tests.ports.actuator_contract import RESTART, ActuatorContract
 from tests.ports.process_world import ProcessWorld
-from tests.ports.runtime_contract import RuntimeContract
+from tests.ports.runtime_contract import CommandContract, RuntimeContract
 from tests.ports.world import World
 
 
@@ -20,7 +20,7 @@ async def world(tmp_path: Path) -> AsyncIterator[ProcessWorld]:
     await world.close()
 
 
-class TestProcessRuntime(RuntimeContract):
+class TestProcessRuntime(RuntimeContract, CommandContract):
     pass
 
 

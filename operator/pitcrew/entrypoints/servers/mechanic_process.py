@@ -31,22 +31,22 @@ class MechanicProcess:
 
     def __post_init__(self) -> None:
         parts = self.parts
-        self._roster = Roster(id=parts.mechanic.id)
+        self.roster = Roster(id=parts.mechanic.id)
         self._heard = Wakes(epoch=uuid4().hex[:12])
         self._known = asyncio.Event()
-        claims = Claims(roster=self._roster, runtimes=parts.runtimes)
+        claims = Claims(roster=self.roster, runtimes=parts.runtimes)
         readings = Readings(
-            roster=self._roster,
+            roster=self.roster,
             runtimes=parts.runtimes,
             observer=parts.observer,
             sealer=parts.sealer,
             claims=claims,
             heard=self._heard,
         )
-        mechanic = ServedMechanic(mechanic=parts.mechanic, roster=self._roster, claims=claims)
+        mechanic = ServedMechanic(mechanic=parts.mechanic, roster=self.roster, claims=claims)
         self.server = server(
             Served(
-                roster=self._roster,
+                roster=self.roster,
                 readings=readings,
                 mechanic=mechanic,
                 stop=parts.stop,
@@ -123,11 +123,11 @@ class MechanicProcess:
 
     async def _follow_manifests(self) -> None:
         async for loaded in self.parts.manifests.changes():
-            self._roster.take(loaded)
+            self.roster.take(loaded)
             for problem in loaded.problems:
                 _log.warning("manifest problem", extra={"text": str(problem)})
             for kind, runtime in self.parts.runtimes.items():
-                runtime.declare(self._roster.of(kind))
-            await self._heard.declare(list(self._roster.declared))
-            _log.info("manifests read", extra={"text": f"{len(self._roster.declared)} targets"})
+                runtime.declare(self.roster.of(kind))
+            await self._heard.declare(list(self.roster.declared))
+            _log.info("manifests read", extra={"text": f"{len(self.roster.declared)} targets"})
             self._known.set()
