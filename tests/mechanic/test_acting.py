@@ -226,7 +226,7 @@ def test_an_expired_or_future_permit_opens_nothing(pit: Pit, seconds: int) -> No
 
 def test_a_permit_for_another_mechanic_opens_nothing(pit: Pit) -> None:
     permit = pit.permit(PLAN)
-    with pytest.raises(Refused, match="(?i)mechanic"):
+    with pytest.raises(Refused, match=r"(?i)mechanic"):
         asyncio.run(carry_out(pit.opened("elsewhere"), permit))
     assert pit.hands.done == []
 

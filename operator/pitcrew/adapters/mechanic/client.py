@@ -6,6 +6,7 @@ answer.
 """
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -212,12 +213,23 @@ class _Transport(httpx2.AsyncBaseTransport):
         if fate.status >= 400:
             fate.sent = fate.status not in _NOT_LET_IN
             fate.trouble = f"it answered {fate.status}: {clean(bytes(body), REASON_BYTES_MAX)}"
+        elif not _answers(request.content, bytes(body)):
+            raise httpx2.StreamError("it answered something else")
         headers = {"content-type": response.headers.get("content-type", "")}
         return httpx2.Response(response.status_code, headers=headers, content=bytes(body), request=request)
 
     async def aclose(self) -> None:
         """Close every connection."""
         await self._inner.aclose()
+
+
+def _answers(asked: bytes, answered: bytes) -> bool:
+    """Whether a body is the JSON-RPC answer to a request; the SDK would wait for another one."""
+    try:
+        found, wanted = json.loads(answered), json.loads(asked)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and "id" in found and found["id"] == wanted.get("id")
 
 
 def _away(request: httpx2.Request, fate: _Fate, trouble: str) -> httpx2.Response:
