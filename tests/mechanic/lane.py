@@ -7,6 +7,7 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -77,6 +78,8 @@ class Lane:
         self.state, self.manifests = self.root / "state", self.root / "manifests"
         self.keys, self.token_file = self.root / "keys.pem", self.root / "tokens.json"
         self.key, self.retired = private_key(self.root / "official"), private_key(self.root / "retired")
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
         self.manifests.mkdir(mode=0o755)
         self.manifests.chmod(0o755)
         for name in self.services:
@@ -107,7 +110,7 @@ class Lane:
     def start(self) -> None:
         """Start it; it listens when this returns."""
         log = self.root / f"log-{uuid4().hex[:6]}"
-        more = ["--listen", "127.0.0.1:0", *(["--tokens", str(self.token_file)] if self.with_tokens else [])]
+        more = ["--listen", f"127.0.0.1:{self.port}", *(["--tokens", str(self.token_file)] if self.with_tokens else [])]
         environ = {**os.environ, "PYTHONPATH": str(ROOT / "operator"), "PITCREW_LOCK_DIR": str(self.root / "locks")}
         with log.open("wb") as file:
             self.process = subprocess.Popen([*self.argv, *more], stderr=file, env=environ, cwd=self.root)

@@ -2,10 +2,13 @@
 
 import asyncio
 import logging
+import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from threading import Thread
 from uuid import uuid4
 
 from pitcrew.adapters.incoming import Address
@@ -64,11 +67,12 @@ class MechanicProcess:
     async def speak(self) -> None:
         """Serve over standard input and output, until the client hangs up or the end."""
         async with self._running():
+            hang_up = _own_input()
             speaking = asyncio.create_task(self.server.run_stdio_async())
             ended = asyncio.create_task(self.ending.wait())
             await asyncio.wait([speaking, ended], return_when=asyncio.FIRST_COMPLETED)
-            for task in (speaking, ended):
-                task.cancel()
+            hang_up()
+            ended.cancel()
             await asyncio.gather(speaking, ended, return_exceptions=True)
 
     def obey_signals(self) -> None:
@@ -131,3 +135,28 @@ class MechanicProcess:
             await self._heard.declare(list(self.roster.declared))
             _log.info("manifests read", extra={"text": f"{len(self.roster.declared)} targets"})
             self._known.set()
+
+
+def _own_input() -> Callable[[], None]:
+    """Put a socket in the place of standard input, and feed it from there; the function that is given ends it.
+
+    The SDK reads standard input in a thread that cannot be cancelled, and would keep the process until the client
+    speaks; whoever feeds the socket is a thread that nobody waits for.
+    """
+    source = os.dup(0)
+    ours, theirs = socket.socketpair()
+    os.dup2(theirs.fileno(), 0)
+    theirs.close()
+
+    def hang_up() -> None:
+        with suppress(OSError):
+            ours.shutdown(socket.SHUT_WR)
+
+    def feed() -> None:
+        with suppress(OSError):
+            while data := os.read(source, 65536):
+                ours.sendall(data)
+        hang_up()
+
+    Thread(target=feed, daemon=True, name="standard input").start()
+    return hang_up
