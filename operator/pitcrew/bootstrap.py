@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from pitcrew.adapters.mechanic.routed import RoutedMechanic, in_one_process
 from pitcrew.core.approval import OwnUser
 from pitcrew.core.errors import InvalidInput
 from pitcrew.core.order import Standing
-from pitcrew.core.policy import suspension
+from pitcrew.core.policy import STOP_RECHECK_S, Effect, Ruling, suspension
 from pitcrew.core.resource import DEFAULT_MECHANIC, HealthyService, TargetKind
 from pitcrew.core.storm import Sky
 from pitcrew.loop.control import Control
@@ -52,10 +53,13 @@ from pitcrew.ports import (
     Transcripts,
     Witness,
 )
-from pitcrew.settings import Settings
+from pitcrew.settings import Settings, mechanics_of
 
 if TYPE_CHECKING:
     from pitcrew.adapters.diagnoser.openai import OpenAIConsultant
+    from pitcrew.adapters.mechanic.client import MechanicClient
+    from pitcrew.adapters.mechanic.connect import Mechanics
+    from pitcrew.adapters.official.remote import RemoteOfficial
     from pitcrew.official.judgement import Keys
     from pitcrew.official.key import SigningKey
 
@@ -82,6 +86,19 @@ class Together:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Apart:
+    """The Official and the Mechanics in processes of their own: whom this one asks, with neither key nor engine."""
+
+    official: "RemoteOfficial"
+    mechanics: "Mechanics"
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        await self.official.close()
+        await self.mechanics.close()
+
+
+@dataclass(frozen=True, kw_only=True)
 class World:
     """Every adapter, before it is joined with the others."""
 
@@ -95,7 +112,7 @@ class World:
     reports: ReportSink
     runbooks: RunbookSource
     manifests: ManifestSource
-    roles: Together
+    roles: Together | Apart
     stop: StopSwitch
     signatures: Signatures | None = None
     separated: bool = False
@@ -139,12 +156,12 @@ def compose(settings: Settings) -> Operator:
     return assemble(open_world(settings), settings)
 
 
-def prepare_state(state: Path) -> Path:
-    """The state directory, made where it is missing."""
+def prepare_state(state: Path, *, apart: bool = False) -> Path:
+    """The state directory, made where it is missing; without what other processes keep where the roles are `apart`."""
     state = state.absolute()
     make_directory(state, 0o755)
     make_directory(state / "run", 0o711)
-    for name in ("journal", "official", "mechanic", "undo", "process", "model"):
+    for name in ("journal", "model", *(() if apart else ("official", "mechanic", "undo", "process"))):
         make_directory(state / name, 0o700)
     return state
 
@@ -154,27 +171,21 @@ def open_world(settings: Settings) -> World:
     from pitcrew.adapters.clock.boot import BootClock
     from pitcrew.adapters.diagnoser.configured import configured
     from pitcrew.adapters.journal.disk import read_key
-    from pitcrew.adapters.ledger.files import LedgerFile
     from pitcrew.adapters.manifests.watch import ManifestWatch
-    from pitcrew.adapters.observer.local import LocalObserver
-    from pitcrew.adapters.policy.cel import CelCompiler, check_rules
-    from pitcrew.adapters.prober.http import KubeletHttpProber
+    from pitcrew.adapters.policy.cel import check_rules
     from pitcrew.adapters.reports.files import ReportFiles
     from pitcrew.adapters.runbooks.files import RunbookFiles
     from pitcrew.adapters.status.files import StatusFiles
     from pitcrew.adapters.stop.files import StopFile
     from pitcrew.adapters.transcripts.files import TranscriptFiles
-    from pitcrew.official.key import signing_key
 
-    state = prepare_state(settings.state)
+    mechanics = mechanics_of(settings)
+    state = prepare_state(settings.state, apart=bool(mechanics))
     lock = StateLock.acquire(state)
     key = read_key(settings.journal_key) if settings.journal_key else None
     journal = JournalFiles.open(state / "journal", BootClock.after, key=key)
     clock = journal.clock
-    locks = TargetLocks(settings.lock_dir or default_directory(), owner=f"state {state}")
-    local, actuators = open_runtimes(settings, state, clock, locks)
-    prober = KubeletHttpProber(loopback_allowed=True, now=lambda: clock.now().at)
-    runtimes, observer = in_one_process(local, LocalObserver(runtimes=local, prober=prober, clock=clock), clock)
+    crew = _apart(settings, mechanics, clock) if mechanics else _together(settings, state, clock)
     consultant = configured(settings)
     runbooks = RunbookFiles.load(settings.runbooks)
     return World(
@@ -182,30 +193,79 @@ def open_world(settings: Settings) -> World:
         journal=journal,
         journal_files=journal,
         clock=clock,
-        runtimes=runtimes,
-        observer=observer,
+        runtimes=crew.runtimes,
+        observer=crew.observer,
         status=StatusFiles(state / "status", heartbeat_s=settings.heartbeat_s),
         reports=ReportFiles(state / "reports"),
         runbooks=runbooks,
         manifests=ManifestWatch(settings.manifests, extra_checks=check_rules),
-        roles=Together(
-            rules=CelCompiler(),
-            key=signing_key(state / "official"),
-            permits=LedgerFile(path=state / "official" / "ledger.jsonl"),
-            spent=LedgerFile(path=state / "mechanic" / "spent.jsonl"),
-            actuators=actuators,
-            locks=locks,
-        ),
+        roles=crew.roles,
         stop=StopFile(state=state),
         signatures=_signatures(settings),
         witnesses=(
-            *_witnesses(settings, journal, _breakers(local, consultant)),
+            *_witnesses(settings, journal, crew.breakers, consultant),
             *_leaving_heads(settings, journal, state),
         ),
         consultant=consultant,
         search=_search(runbooks) if consultant else None,
         transcripts=TranscriptFiles(state / "model"),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reach:
+    """How the world is seen and who acts in it; `breakers` by name, for metrics."""
+
+    runtimes: Mapping[TargetKind, Runtime]
+    observer: Observer
+    roles: Together | Apart
+    breakers: Mapping[str, Callable[[], str]]
+
+
+def _together(settings: Settings, state: Path, clock: Clock) -> _Reach:
+    """Everything in this process."""
+    from pitcrew.adapters.ledger.files import LedgerFile
+    from pitcrew.adapters.observer.local import LocalObserver
+    from pitcrew.adapters.policy.cel import CelCompiler
+    from pitcrew.adapters.prober.http import KubeletHttpProber
+    from pitcrew.official.key import signing_key
+
+    locks = TargetLocks(settings.lock_dir or default_directory(), owner=f"state {state}")
+    local, actuators = open_runtimes(settings, state, clock, locks)
+    prober = KubeletHttpProber(loopback_allowed=True, now=lambda: clock.now().at)
+    runtimes, observer = in_one_process(local, LocalObserver(runtimes=local, prober=prober, clock=clock), clock)
+    roles = Together(
+        rules=CelCompiler(),
+        key=signing_key(state / "official"),
+        permits=LedgerFile(path=state / "official" / "ledger.jsonl"),
+        spent=LedgerFile(path=state / "mechanic" / "spent.jsonl"),
+        actuators=actuators,
+        locks=locks,
+    )
+    return _Reach(runtimes=runtimes, observer=observer, roles=roles, breakers=_docker_breaker(local))
+
+
+def _apart(settings: Settings, addresses: Mapping[str, str], clock: Clock) -> _Reach:
+    """The Driver's part alone; all else is asked for."""
+    from pitcrew.adapters.mechanic.connect import connect
+    from pitcrew.adapters.official.remote import RemoteOfficial
+
+    if settings.official_token_file is None:
+        raise InvalidInput(
+            "setting official_token_file: the Official asks for a token of the role driver; name its file"
+        )
+    mechanics = connect(addresses, settings.mechanic_token_file, clock)
+    official = RemoteOfficial.at(settings.official_url, settings.official_token_file, lambda: clock.now().at)
+    return _Reach(
+        runtimes=mechanics.runtimes,
+        observer=mechanics.observer,
+        roles=Apart(official=official, mechanics=mechanics),
+        breakers={f"mechanic-{name}": _state_of(client) for name, client in mechanics.clients.items()},
+    )
+
+
+def _state_of(client: "MechanicClient") -> Callable[[], str]:
+    return lambda: str(client.state)
 
 
 def _signatures(settings: Settings) -> Signatures | None:
@@ -228,7 +288,10 @@ def _search(runbooks: RunbookSource) -> RunbookSearch:
 
 
 def _witnesses(
-    settings: Settings, journal: JournalFiles, breakers: Mapping[str, Callable[[], str]]
+    settings: Settings,
+    journal: JournalFiles,
+    reached: Mapping[str, Callable[[], str]],
+    consultant: "OpenAIConsultant | None",
 ) -> tuple[Witness, ...]:
     """Who is told, as the settings say; what is not asked for is not even imported."""
     found: list[Witness] = []
@@ -254,6 +317,7 @@ def _witnesses(
 
         address = checked(settings.metrics_addr, settings.tokens, "setting metrics_addr")
         tokens = TokenFile.open(settings.tokens, lambda: journal.clock.now().at) if settings.tokens else None
+        breakers = {**reached, **({"model": lambda: str(consultant.state)} if consultant is not None else {})}
         found.append(Metrics(breakers=breakers, address=address, tokens=tokens))
     return tuple(found)
 
@@ -288,19 +352,11 @@ def _leaving_heads(settings: Settings, journal: JournalFiles, state: Path) -> tu
     )
 
 
-def _breakers(
-    runtimes: Mapping[TargetKind, Runtime], consultant: "OpenAIConsultant | None"
-) -> Mapping[str, Callable[[], str]]:
-    """The circuit breakers that metrics show, by name."""
+def _docker_breaker(runtimes: Mapping[TargetKind, Runtime]) -> Mapping[str, Callable[[], str]]:
     from pitcrew.adapters.runtime.docker.reading import DockerRuntime
 
     docker = runtimes.get(TargetKind.DOCKER)
-    found: dict[str, Callable[[], str]] = {}
-    if isinstance(docker, DockerRuntime):
-        found["docker"] = lambda: str(docker.breaker_state)
-    if consultant is not None:
-        found["model"] = lambda: str(consultant.state)
-    return found
+    return {"docker": lambda: str(docker.breaker_state)} if isinstance(docker, DockerRuntime) else {}
 
 
 def open_runtimes(
@@ -377,11 +433,29 @@ def assemble(world: World, settings: Settings) -> Operator:
 
 def _roles(world: World, settings: Settings, standing: Standing, sky: Sky) -> tuple[Official, Mechanic]:
     """The Official and the Mechanic, as the world has them."""
+    if isinstance(world.roles, Together):
+        return _here(world, world.roles, settings, standing, sky)
+    official = world.roles.official
+    official.held = lambda service: _held(service, world, standing, sky)
+    return official, world.roles.mechanics.mechanic
+
+
+def _held(service: HealthyService, world: World, standing: Standing, sky: Sky) -> Ruling | None:
+    """What this side holds back by itself, since orders of people and storms are known here only."""
+    reason = "a person stopped PitCrew; remove the STOP file to go on" if world.stop() else str(sky)
+    reason = reason or suspended_by(service, standing, world.clock)
+    if not reason:
+        return None
+    until = world.clock.now().at + timedelta(seconds=STOP_RECHECK_S)
+    return Ruling(rule="driver", effect=Effect.HOLD, message=reason, until=until)
+
+
+def _here(world: World, roles: Together, settings: Settings, standing: Standing, sky: Sky) -> tuple[Official, Mechanic]:
+    """Both in this process."""
     from pitcrew.mechanic.acting import VerifyingMechanic
     from pitcrew.official.asked import Hands
     from pitcrew.official.permits import Limits, SigningOfficial
 
-    roles = world.roles
     limits = Limits(permit_ttl_s=settings.permit_ttl_s, everywhere_max=settings.actions_everywhere_max)
     official = SigningOfficial(
         key=roles.key,

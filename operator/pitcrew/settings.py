@@ -122,6 +122,17 @@ class Settings(BaseModel):
     tokens: Path | None = None
     """File of the hashes of bearer tokens, made by `pitcrew tokens add`, mode 0600, or 0640 where root owns it. With it
     every listener asks for a token; default: none, and nothing listens beyond loopback."""
+    official_url: Annotated[str, Field(max_length=2000)] = ""
+    """Address of the Official where it is a process of its own, such as http://127.0.0.1:7302; empty: it is in this
+    one, with its key."""
+    official_token_file: Path | None = None
+    """File with a token of the role driver for the Official, mode 0600."""
+    mechanics: Annotated[str, Field(max_length=4000)] = ""
+    """Mechanics in processes of their own, as `NAME=URL`, with commas between several; `target.docker.host` chooses by
+    name, and a target that names none is served by `default`. Empty: the Mechanic is in this process."""
+    mechanic_token_file: Path | None = None
+    """File with a token of the role driver for the Mechanics, mode 0600; default: none, which does on loopback where
+    they have no token file either."""
 
 
 def load(flags: Mapping[str, object], environ: Mapping[str, str] = os.environ) -> Settings:
@@ -142,3 +153,23 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str] = os.environ) -
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
         raise InvalidInput(f"setting {name} (environment {PREFIX}{name.upper()}): {first['msg']}") from None
+
+
+def mechanics_of(settings: Settings) -> Mapping[str, str]:
+    """The addresses of the Mechanics by name; none where all roles share this process.
+
+    Raises:
+        InvalidInput: a part is no NAME=URL, a name comes twice, or only one of Official and Mechanics is named.
+    """
+    found: dict[str, str] = {}
+    for part in filter(None, settings.mechanics.split(",")):
+        name, _, url = part.strip().partition("=")
+        if not url or name in found:
+            raise InvalidInput(
+                f"setting mechanics: {part!r}: give each Mechanic once, as default=http://127.0.0.1:7301"
+            )
+        found[name] = url
+    if bool(found) != bool(settings.official_url):
+        missing = "official_url" if found else "mechanics"
+        raise InvalidInput(f"setting {missing}: Official and Mechanics are processes of their own together; name both")
+    return found

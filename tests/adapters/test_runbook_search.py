@@ -16,7 +16,8 @@ from pitcrew.bootstrap import open_world
 from pitcrew.core.errors import InvalidInput
 from pitcrew.core.runbook import Runbook
 from pitcrew.core.shortlist import asked_of
-from pitcrew.entrypoints.cli.doctor import Patient, Stand, examine
+from pitcrew.entrypoints.cli.doctor import Patient, examine
+from pitcrew.entrypoints.cli.guards import Stand
 from pitcrew.settings import Settings
 from tests.core.incidents import healed
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from pitcrew.adapters.runbooks.files import built_in_pages
-from pitcrew.bootstrap import Operator, World, assemble, open_world
+from pitcrew.bootstrap import Operator, Together, World, assemble, open_world
 from pitcrew.entrypoints import embedded
 from pitcrew.ports import Journal, Ledger
 from pitcrew.settings import Settings
@@ -92,6 +92,7 @@ def killable(job: Job) -> Callable[[Settings], Operator]:
 def _wrapped(world: World, state: Path, points: Points, bug: Bug) -> World:
     journal: Journal = KillableJournal(world.journal, directory=state / "journal", clock=world.clock, points=points)
     roles = world.roles
+    assert isinstance(roles, Together)
     spent: Ledger = KillableLedger(roles.spent, path=state / "mechanic" / "spent.jsonl", points=points)
     if bug is Bug.LATE_INTENTS:
         journal = LateIntents(journal, world.clock)

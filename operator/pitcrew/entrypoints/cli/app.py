@@ -84,6 +84,41 @@ def run(
         ),
     ] = None,
     tokens: Tokens = None,
+    official_url: Annotated[
+        str | None,
+        typer.Option(
+            "--official-url",
+            metavar="URL",
+            envvar="PITCREW_OFFICIAL_URL",
+            help="The Official, where it is a process of its own. Default: in this one.",
+        ),
+    ] = None,
+    official_token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--official-token-file",
+            metavar="FILE",
+            envvar="PITCREW_OFFICIAL_TOKEN_FILE",
+            help="File with a token of the role driver for the Official.",
+        ),
+    ] = None,
+    mechanics: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--mechanic",
+            metavar="NAME=URL",
+            help="A Mechanic of its own, such as default=http://127.0.0.1:7301; may be repeated.",
+        ),
+    ] = None,
+    mechanic_token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--mechanic-token-file",
+            metavar="FILE",
+            envvar="PITCREW_MECHANIC_TOKEN_FILE",
+            help="File with a token of the role driver for the Mechanics.",
+        ),
+    ] = None,
 ) -> None:
     """Keep the declared services healthy, until SIGTERM or SIGINT."""
     from pitcrew.entrypoints.embedded import main as serve
@@ -96,6 +131,10 @@ def run(
         "journal_key": journal_key,
         "metrics_addr": metrics_addr,
         "tokens": tokens,
+        "official_url": official_url,
+        "official_token_file": official_token_file,
+        "mechanics": ",".join(mechanics) if mechanics else None,
+        "mechanic_token_file": mechanic_token_file,
     }
     raise typer.Exit(serve(load(given), log_format=log_format.value))
 
@@ -403,7 +442,8 @@ def doctor(
     output: Format = Output.TABLE,
 ) -> None:
     """Show each guard as armed or not, by looking. Exit code 1 when one that should be is not."""
-    from pitcrew.entrypoints.cli.doctor import Patient, examine, show_guards
+    from pitcrew.entrypoints.cli.doctor import Patient, examine
+    from pitcrew.entrypoints.cli.guards import show_guards
 
     patient = Patient(
         state=state, manifests=tuple(manifests or ()), runbooks=tuple(runbooks or ()), journal_key=journal_key

@@ -10,7 +10,6 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from pitcrew.adapters.status.text import read_status
@@ -18,31 +17,14 @@ from pitcrew.core.chain import Damage, verify
 from pitcrew.core.cost import dollars
 from pitcrew.core.dependency import graph_of, remarks
 from pitcrew.core.errors import InvalidInput, PitCrewError
-from pitcrew.core.record import Json
 from pitcrew.core.runbook import Runbook
+from pitcrew.entrypoints.cli.guards import Guard, Stand, armed, missing, off
 from pitcrew.entrypoints.cli.names import manifest_files, service_name
-from pitcrew.entrypoints.cli.output import Output, listing, mapping, say_data, say_table
+from pitcrew.entrypoints.cli.output import listing, mapping
+from pitcrew.entrypoints.cli.separation import separation
 from pitcrew.entrypoints.cli.state import audited
 from pitcrew.ports import Loaded
 from pitcrew.settings import Settings, load
-
-
-class Stand(StrEnum):
-    """Where a guard stands; OFF is a choice that is told, NOT_ARMED is something to mend."""
-
-    ARMED = "armed"
-    OFF = "off"
-    NOT_ARMED = "NOT ARMED"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Guard:
-    """One guard: what was seen of it, and what to do where it is not armed."""
-
-    name: str
-    stand: Stand
-    seen: str
-    remedy: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,23 +47,11 @@ class Patient:
         return load(given)
 
 
-def show_guards(guards: Sequence[Guard], output: Output) -> bool:
-    """Print the guards; whether none is unarmed that should be armed."""
-    if output.for_tools:
-        items: list[Json] = [
-            {"guard": one.name, "stand": one.stand.value, "seen": one.seen, "remedy": one.remedy} for one in guards
-        ]
-        say_data({"items": items}, output)
-    else:
-        rows = [[one.name, one.stand.value, f"{one.seen}. {one.remedy}".rstrip(". ")] for one in guards]
-        say_table(["GUARD", "STANDS", "SEEN"], rows)
-    return all(one.stand is not Stand.NOT_ARMED for one in guards)
-
-
 def examine(patient: Patient) -> Sequence[Guard]:
     """Every guard, looked at now."""
     settings = patient.settings()
-    return [guard for look in _LOOKS for guard in _looked(look, settings)]
+    apart = bool(settings.official_url)
+    return [guard for look in _LOOKS if not (apart and look in _OF_OTHERS) for guard in _looked(look, settings)]
 
 
 def _looked(look: Callable[[Settings], Iterator[Guard]], settings: Settings) -> Sequence[Guard]:
@@ -92,31 +62,19 @@ def _looked(look: Callable[[Settings], Iterator[Guard]], settings: Settings) -> 
         return [Guard(name=name, stand=Stand.NOT_ARMED, seen=str(error))]
 
 
-def _armed(name: str, seen: str) -> Guard:
-    return Guard(name=name, stand=Stand.ARMED, seen=seen)
-
-
-def _off(name: str, seen: str, remedy: str = "") -> Guard:
-    return Guard(name=name, stand=Stand.OFF, seen=seen, remedy=remedy)
-
-
-def _missing(name: str, seen: str, remedy: str) -> Guard:
-    return Guard(name=name, stand=Stand.NOT_ARMED, seen=seen, remedy=remedy)
-
-
 def _state_directory(settings: Settings) -> Iterator[Guard]:
     name, state = "state directory", settings.state
     if not state.is_dir():
-        yield _off(name, f"{state} is not there yet", "`pitcrew run` makes it")
+        yield off(name, f"{state} is not there yet", "`pitcrew run` makes it")
         return
     status = state.stat()
     mode = f"{stat.S_IMODE(status.st_mode):04o}"
     if status.st_uid != os.geteuid() or not os.access(state, os.W_OK | os.X_OK):
-        yield _missing(name, f"{state} belongs to uid {status.st_uid}, mode {mode}", "run as its owner")
+        yield missing(name, f"{state} belongs to uid {status.st_uid}, mode {mode}", "run as its owner")
     elif status.st_mode & 0o022:
-        yield _missing(name, f"{state} can be written by others, mode {mode}", f"chmod go-w {state}")
+        yield missing(name, f"{state} can be written by others, mode {mode}", f"chmod go-w {state}")
     else:
-        yield _armed(name, f"{state}, mode {mode}")
+        yield armed(name, f"{state}, mode {mode}")
 
 
 def _private_directories(settings: Settings) -> Iterator[Guard]:
@@ -125,11 +83,11 @@ def _private_directories(settings: Settings) -> Iterator[Guard]:
     there = [path for path in found if path.is_dir()]
     open_ones = [str(path) for path in there if path.stat().st_mode & 0o077]
     if open_ones:
-        yield _missing(name, f"open to others: {', '.join(open_ones)}", "chmod 700 them")
+        yield missing(name, f"open to others: {', '.join(open_ones)}", "chmod 700 them")
     elif there:
-        yield _armed(name, f"{len(there)} of {len(found)} are there, mode 0700")
+        yield armed(name, f"{len(there)} of {len(found)} are there, mode 0700")
     else:
-        yield _off(name, "none is there yet", "`pitcrew run` makes them")
+        yield off(name, "none is there yet", "`pitcrew run` makes them")
 
 
 def _one_operator(settings: Settings) -> Iterator[Guard]:
@@ -137,9 +95,9 @@ def _one_operator(settings: Settings) -> Iterator[Guard]:
 
     pid = holder(settings.state) if settings.state.is_dir() else None
     if pid is None:
-        yield _off("one operator", "no operator runs here", "start it with `pitcrew run --manifests DIR`")
+        yield off("one operator", "no operator runs here", "start it with `pitcrew run --manifests DIR`")
     else:
-        yield _armed("one operator", f"process {pid} holds the lock")
+        yield armed("one operator", f"process {pid} holds the lock")
 
 
 def _journal(settings: Settings) -> Iterator[Guard]:
@@ -148,7 +106,7 @@ def _journal(settings: Settings) -> Iterator[Guard]:
     from pitcrew.entrypoints.cli.audit import newest_head
 
     if not (settings.state / "journal").is_dir():
-        yield _off("journal chain", "no journal yet", "`pitcrew run` begins it")
+        yield off("journal chain", "no journal yet", "`pitcrew run` begins it")
         return
     key = read_key(settings.journal_key) if settings.journal_key else None
     awaited, in_use = newest_head(settings.state), holder(settings.state) is not None
@@ -156,15 +114,15 @@ def _journal(settings: Settings) -> Iterator[Guard]:
     fault = chain.fault
     if fault is None:
         sealed = f", {len(chain.acknowledged)} damages sealed" if chain.acknowledged else ""
-        yield _armed("journal chain", f"holds, head {chain.head.seq}:{chain.head.hash[:16]}{sealed}")
+        yield armed("journal chain", f"holds, head {chain.head.seq}:{chain.head.hash[:16]}{sealed}")
     elif fault.damage is Damage.FRAGMENT:
-        yield _armed("journal chain", f"holds; a write was cut short at {fault.place}, and the start sets it aside")
+        yield armed("journal chain", f"holds; a write was cut short at {fault.place}, and the start sets it aside")
     else:
-        yield _missing("journal chain", str(fault), "find out why, then `pitcrew audit seal --reason ...`")
+        yield missing("journal chain", str(fault), "find out why, then `pitcrew audit seal --reason ...`")
     if key is not None:
-        yield _armed("journal key", f"{settings.journal_key}; {chain.unkeyed} records without a mac")
+        yield armed("journal key", f"{settings.journal_key}; {chain.unkeyed} records without a mac")
     else:
-        yield _off("journal key", "none: who can write the files can write them all anew", "give --journal-key FILE")
+        yield off("journal key", "none: who can write the files can write them all anew", "give --journal-key FILE")
 
 
 def _signing_key(settings: Settings) -> Iterator[Guard]:
@@ -172,31 +130,31 @@ def _signing_key(settings: Settings) -> Iterator[Guard]:
     try:
         status = path.lstat()
     except FileNotFoundError:
-        yield _off(name, "none yet", "`pitcrew run` makes one")
+        yield off(name, "none yet", "`pitcrew run` makes one")
         return
     mode = f"{stat.S_IMODE(status.st_mode):04o}"
     if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
-        yield _missing(name, f"{path}: mode {mode}, uid {status.st_uid}", "own it and chmod 600 it")
+        yield missing(name, f"{path}: mode {mode}, uid {status.st_uid}", "own it and chmod 600 it")
         return
     begins = path.read_bytes()[:64].startswith(b"-----BEGIN PRIVATE KEY-----")
     if begins:
-        yield _armed(name, f"Ed25519, {path}, mode {mode}")
+        yield armed(name, f"Ed25519, {path}, mode {mode}")
     else:
-        yield _missing(name, f"{path}: holds no private key", "move it away, and a new one is made")
+        yield missing(name, f"{path}: holds no private key", "move it away, and a new one is made")
 
 
 def _ledgers(settings: Settings) -> Iterator[Guard]:
     for name, folder in (("ledger of permits", "official"), ("ledger of spent permits", "mechanic")):
         paths = sorted((settings.state / folder).glob("*.jsonl"))
         if not paths:
-            yield _off(name, "none yet", "it begins with the first permit")
+            yield off(name, "none yet", "it begins with the first permit")
         for path in paths:
             with path.open("rb") as file:
                 chain = verify((f"{path}:{number}", line) for number, line in enumerate(file, 1))
             if chain.fault is None or chain.fault.damage is Damage.FRAGMENT:
-                yield _armed(name, f"{path}, {chain.head.seq} records, the chain holds")
+                yield armed(name, f"{path}, {chain.head.seq} records, the chain holds")
             else:
-                yield _missing(name, str(chain.fault), "restore the file")
+                yield missing(name, str(chain.fault), "restore the file")
 
 
 def _target_locks(settings: Settings) -> Iterator[Guard]:
@@ -206,9 +164,9 @@ def _target_locks(settings: Settings) -> Iterator[Guard]:
     places = [settings.lock_dir] if settings.lock_dir else [PREFERRED, FALLBACK]
     there = [place for place in places if place.is_dir() and os.access(place, os.W_OK | os.X_OK)]
     if there:
-        yield _armed(name, f"{there[0]}: two operators on this machine exclude each other")
+        yield armed(name, f"{there[0]}: two operators on this machine exclude each other")
     else:
-        yield _off(name, f"{places[0]} is not there yet", "`pitcrew run` makes it")
+        yield off(name, f"{places[0]} is not there yet", "`pitcrew run` makes it")
 
 
 def _engine(settings: Settings) -> Iterator[Guard]:
@@ -229,9 +187,9 @@ def _engine(settings: Settings) -> Iterator[Guard]:
         identity = asyncio.run(ask())
     except PitCrewError as error:
         remedy = "docker targets are Unknown until it answers; process targets need none"
-        yield _off(name, f"{endpoint.url} ({endpoint.origin}): {error}", remedy)
+        yield off(name, f"{endpoint.url} ({endpoint.origin}): {error}", remedy)
     else:
-        yield _armed(name, f"{endpoint.url} ({endpoint.origin}), version {identity.version}")
+        yield armed(name, f"{endpoint.url} ({endpoint.origin}), version {identity.version}")
 
 
 def _stop(settings: Settings) -> Iterator[Guard]:
@@ -241,7 +199,7 @@ def _stop(settings: Settings) -> Iterator[Guard]:
     if os.path.lexists(path):
         yield Guard(name="stop", stand=Stand.OFF, seen=f"{path} is there: nothing acts", remedy="remove it to go on")
     else:
-        yield _armed("stop", f"not ordered; `touch {path}` stops every effect")
+        yield armed("stop", f"not ordered; `touch {path}` stops every effect")
 
 
 def _orders(settings: Settings) -> Iterator[Guard]:
@@ -253,18 +211,16 @@ def _orders(settings: Settings) -> Iterator[Guard]:
     if settings.state.is_dir() and holder(settings.state) is not None:
         try:
             ask(settings.state, {"do": "declarations"})
-            yield _armed("control socket", f"{path}: callers are known by the kernel's word")
+            yield armed("control socket", f"{path}: callers are known by the kernel's word")
         except PitCrewError as error:
-            yield _missing("control socket", str(error), "look into the operator's log; nobody can approve meanwhile")
+            yield missing("control socket", str(error), "look into the operator's log; nobody can approve meanwhile")
     else:
-        yield _off("control socket", "no operator runs here", "it is made by `pitcrew run`")
+        yield off("control socket", "no operator runs here", "it is made by `pitcrew run`")
     own = f"uid {os.geteuid()}"
     if settings.own_user_may_approve:
-        yield _off(
-            "own user's approval", f"{own}, which PitCrew runs as, may approve below High: proposer and approver"
-        )
+        yield off("own user's approval", f"{own}, which PitCrew runs as, may approve below High: proposer and approver")
     else:
-        yield _armed("own user's approval", f"{own}, which PitCrew runs as, approves nothing")
+        yield armed("own user's approval", f"{own}, which PitCrew runs as, approves nothing")
 
 
 def _signatures(settings: Settings) -> Iterator[Guard]:
@@ -273,19 +229,19 @@ def _signatures(settings: Settings) -> Iterator[Guard]:
 
     name, path = "signed approvals", settings.allowed_signers
     if path is None and settings.approvals_signed:
-        yield _missing(name, "must be signed, and no file says whose keys sign", "set PITCREW_ALLOWED_SIGNERS")
+        yield missing(name, "must be signed, and no file says whose keys sign", "set PITCREW_ALLOWED_SIGNERS")
     elif path is None:
-        yield _off(name, "none: people are known by the kernel's word", "set PITCREW_ALLOWED_SIGNERS")
+        yield off(name, "none: people are known by the kernel's word", "set PITCREW_ALLOWED_SIGNERS")
     elif shutil.which("ssh-keygen") is None:
-        yield _missing(name, "ssh-keygen is not here", "install OpenSSH's client")
+        yield missing(name, "ssh-keygen is not here", "install OpenSSH's client")
     else:
         try:
             keys = [line for line in read_allowed(path).splitlines() if line.strip() and not line.startswith(b"#")]
         except InvalidInput as error:
-            yield _missing(name, str(error), "no signature counts meanwhile")
+            yield missing(name, str(error), "no signature counts meanwhile")
             return
         must = "no other decision is taken" if settings.approvals_signed else "the kernel's word will do as well"
-        yield _armed(name, f"{path}: {len(keys)} keys, which only its owner can change; {must}")
+        yield armed(name, f"{path}: {len(keys)} keys, which only its owner can change; {must}")
 
 
 def _telling(settings: Settings) -> Iterator[Guard]:
@@ -293,13 +249,13 @@ def _telling(settings: Settings) -> Iterator[Guard]:
     ways = {"webhook": settings.webhook, "heartbeat": settings.heartbeat_url, "metrics": settings.metrics_addr}
     told = [name for name, address in ways.items() if address]
     if told:
-        yield _armed("being told", f"set here: {', '.join(told)}")
+        yield armed("being told", f"set here: {', '.join(told)}")
     else:
-        yield _off("being told", "nobody is told", "set PITCREW_WEBHOOK, PITCREW_HEARTBEAT_URL, PITCREW_METRICS_ADDR")
+        yield off("being told", "nobody is told", "set PITCREW_WEBHOOK, PITCREW_HEARTBEAT_URL, PITCREW_METRICS_ADDR")
     if heads:
-        yield _armed("journal heads", f"every {settings.head_every_records} records to a place set here")
+        yield armed("journal heads", f"every {settings.head_every_records} records to a place set here")
     else:
-        yield _off(
+        yield off(
             "journal heads", "none leaves the host", "set PITCREW_HEAD_SYSLOG, PITCREW_HEAD_WEBHOOK, PITCREW_HEAD_FILE"
         )
 
@@ -316,19 +272,19 @@ def _declared(settings: Settings) -> Loaded | None:
 def _policies(settings: Settings) -> Iterator[Guard]:
     loaded = _declared(settings)
     if loaded is None:
-        yield _off("policies", "no manifests are known here", "name them with --manifests")
+        yield off("policies", "no manifests are known here", "name them with --manifests")
     else:
         rules = sum(len(one.service.spec.policy.rules) for one in loaded.services.values())
         rules += sum(len(one.policy.spec.rules) for one in loaded.policies.values())
         if loaded.problems:
             seen = "; ".join(map(str, loaded.problems[:3]))
-            yield _missing("policies", seen, f"{len(loaded.problems)} problems: `pitcrew validate` names them")
+            yield missing("policies", seen, f"{len(loaded.problems)} problems: `pitcrew validate` names them")
         else:
-            yield _armed("policies", f"{len(loaded.services)} services, {rules} rules in CEL, all can be used")
+            yield armed("policies", f"{len(loaded.services)} services, {rules} rules in CEL, all can be used")
             if loaded.policies:
-                yield _armed("guardrails", ", ".join(f"{name} ({_bound_by(loaded, name)})" for name in loaded.policies))
+                yield armed("guardrails", ", ".join(f"{name} ({_bound_by(loaded, name)})" for name in loaded.policies))
             else:
-                yield _off("guardrails", "no RemediationPolicy is declared: each service's own policy alone decides")
+                yield off("guardrails", "no RemediationPolicy is declared: each service's own policy alone decides")
             yield from _dependencies(loaded)
     yield from _modes(read_status(settings.state / "status"))
 
@@ -339,9 +295,9 @@ def _dependencies(loaded: Loaded) -> Iterator[Guard]:
     edges = sum(map(len, graph.values()))
     if found := remarks(graph):
         remedy = "declare what is missing, and take one dependsOn out of each circle"
-        yield _off("dependencies", "; ".join(found[:3]), remedy)
+        yield off("dependencies", "; ".join(found[:3]), remedy)
     elif edges:
-        yield _armed("dependencies", f"{edges} between {len(graph)} services, each declared, none in a circle")
+        yield armed("dependencies", f"{edges} between {len(graph)} services, each declared, none in a circle")
 
 
 def _bound_by(loaded: Loaded, name: str) -> str:
@@ -359,7 +315,7 @@ def _modes(statuses: Sequence[object]) -> Iterator[Guard]:
         if condition.get("type") == "NotEnforcing"
     ]
     if lax:
-        yield _off("acting", f"decides and does not act: {', '.join(lax)}", "spec.policy.mode: Enforce lets it act")
+        yield off("acting", f"decides and does not act: {', '.join(lax)}", "spec.policy.mode: Enforce lets it act")
 
 
 def _runbooks(settings: Settings) -> Iterator[Guard]:
@@ -367,7 +323,7 @@ def _runbooks(settings: Settings) -> Iterator[Guard]:
 
     found = RunbookFiles.load(settings.runbooks).runbooks()
     mine = sum(one.origin != BUILT_IN for one in found)
-    yield _armed("runbooks", f"{len(found)} can be used, {mine} of them yours")
+    yield armed("runbooks", f"{len(found)} can be used, {mine} of them yours")
     yield from _search_over(found, settings)
 
 
@@ -377,14 +333,14 @@ def _search_over(found: Sequence[Runbook], settings: Settings) -> Iterator[Guard
     try:
         Fts5Search.over(found).close()
     except PitCrewError as error:
-        told = _missing if settings.model else _off
+        told = missing if settings.model else off
         yield told("runbook search", str(error), "with a model PitCrew does not start so; rules alone need no search")
     else:
-        yield _armed("runbook search", f"BM25 by {ENGINE}")
+        yield armed("runbook search", f"BM25 by {ENGINE}")
 
 
 def _limits(settings: Settings) -> Iterator[Guard]:
-    yield _armed(
+    yield armed(
         "limits",
         f"{settings.actions_everywhere_max} actions an hour on all services, {settings.acting_at_once_max} at once, "
         f"permits for {settings.permit_ttl_s} s",
@@ -395,15 +351,15 @@ def _models(settings: Settings) -> Iterator[Guard]:
     from pitcrew.adapters.diagnoser.openai import fault, shown_endpoint
 
     if not settings.model:
-        yield _off("models", "none configured: rules only", "set PITCREW_MODEL; docs/how-to/model.md has the rest")
+        yield off("models", "none configured: rules only", "set PITCREW_MODEL; docs/how-to/model.md has the rest")
         return
     key, url = os.environ.get("OPENAI_API_KEY", ""), os.environ.get("OPENAI_BASE_URL", "")
     if reason := fault(key, url):
-        yield _missing("models", f"{settings.model}: {reason}", "set it, or unset PITCREW_MODEL for rules only")
+        yield missing("models", f"{settings.model}: {reason}", "set it, or unset PITCREW_MODEL for rules only")
         return
     seen = f"{settings.model} at {shown_endpoint(url)}, {'a key' if key else 'no key'}; closed lists, schema, "
     money = settings.model_price_in_per_million or settings.model_price_out_per_million
-    yield _armed(
+    yield armed(
         "models",
         f"{seen}{settings.model_tokens_per_incident_max} tokens an incident, {settings.model_tokens_per_hour_max} an "
         f"hour, {settings.model_tokens_per_day_max} a day; "
@@ -425,11 +381,6 @@ def _asking(settings: Settings) -> str:
     return f"default mode {usual.mode}, egress {usual.egress}; {'; '.join(caps) or 'no policy caps it'}"
 
 
-def _separation(settings: Settings) -> Iterator[Guard]:
-    seen = "none: Driver, Official and Mechanic share one process; permits stop bugs, not a process taken over"
-    yield _off("separation", seen, "so a plan of risk High or above waits for a person, whatever autoUpTo says")
-
-
 _LOOKS = (
     _state_directory,
     _private_directories,
@@ -447,5 +398,7 @@ _LOOKS = (
     _runbooks,
     _limits,
     _models,
-    _separation,
+    separation,
 )
+_OF_OTHERS = (_signing_key, _ledgers, _target_locks, _engine)
+"""What the Official and the Mechanics have where they are processes of their own."""

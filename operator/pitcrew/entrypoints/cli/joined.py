@@ -73,7 +73,7 @@ def joined(incident: Incident, ledgers: Ledgers) -> Section:
         one.faults += _faults(one, ledgers)
     lines = [*_missing(ledgers), *_asked(incident, ledgers.official or ())]
     for one in permits:
-        lines += [_told(one), *(f"  CONTRADICTION: {fault}" for fault in one.faults)]
+        lines += [_told(one, ledgers), *(f"  CONTRADICTION: {fault}" for fault in one.faults)]
     data: dict[str, Json] = {
         "permits": [_data(one) for one in permits],
         "doubts": list(ledgers.doubts),
@@ -165,13 +165,17 @@ def _level(record: Record) -> str:
     return f"{risk.get('level')}, {risk.get('score')} of 100" if isinstance(risk, Mapping) else "not kept"
 
 
-def _told(one: _Permit) -> str:
-    issued = f"given {one.issued.at:%H:%M:%S}, own risk {_level(one.issued)}" if one.issued else "not in its ledger"
-    spent = f"spent {one.spent.at:%H:%M:%S}" if one.spent else "not spent"
-    end = f", settled {one.settled.data.get('end')} {one.settled.at:%H:%M:%S}" if one.settled else ""
-    known = "in the journal" if one.journal else "not in the journal"
+def _told(one: _Permit, ledgers: Ledgers) -> str:
     plan, direction = one.journal or next((_says(record) for _, record in _records(one)), ("", str(Direction.DO)))
-    return f"permit {one.serial} to {direction} plan {plan[:16]}: {known}; Official: {issued}; Mechanic: {spent}{end}"
+    told = [f"permit {one.serial} to {direction} plan {plan[:16]}: {'' if one.journal else 'not '}in the journal"]
+    if ledgers.official is not None:
+        given = f"given {one.issued.at:%H:%M:%S}, own risk {_level(one.issued)}" if one.issued else "not in its ledger"
+        told.append(f"Official: {given}")
+    if ledgers.mechanic is not None:
+        spent = f"spent {one.spent.at:%H:%M:%S}" if one.spent else "not spent"
+        end = f", settled {one.settled.data.get('end')} {one.settled.at:%H:%M:%S}" if one.settled else ""
+        told.append(f"Mechanic: {spent}{end}")
+    return "; ".join(told)
 
 
 def _data(one: _Permit) -> Json:
