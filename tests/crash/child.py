@@ -75,7 +75,7 @@ class Job(BaseModel):
     kill: Kill | None = None
     bug: Bug = Bug.NONE
     docker_host: str = ""
-    own_user_may_approve: bool = False
+    allowed_signers: Path | None = None
 
 
 def killable(job: Job) -> Callable[[Settings], Operator]:
@@ -118,7 +118,7 @@ def live(job: Job) -> int:
         lock_dir=job.locks,
         look_interval_s=0.5,
         heartbeat_s=1,
-        own_user_may_approve=job.own_user_may_approve,
+        allowed_signers=job.allowed_signers,
     )
     return embedded.main(settings, build=killable(job))
 

@@ -23,6 +23,8 @@ from pitcrew.adapters.runtime.process import shim
 from pitcrew.core.errors import Refused, Unavailable
 from pitcrew.core.record import Json, Record, parse
 from pitcrew.entrypoints.cli.orders import ask
+from pitcrew.entrypoints.cli.signing import signed
+from tests import keys
 from tests.crash import workload
 from tests.crash.child import Bug, Job
 from tests.crash.nursery import Child
@@ -35,6 +37,7 @@ NAME = "victim"
 FLAG, SICK = workload.ILL
 FLAG_CONTENT = b"put here by the crash suite\n"
 FLAG_MODE = 0o640
+APPROVER = "ann@example.org"
 QUIET_TURNS = 2
 """Turns of the loop, as the status file shows them, in which nothing new may come up before an ending counts."""
 QUIET_WITHIN_S = 90.0
@@ -58,6 +61,11 @@ class Story:
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def asks_somebody(self) -> bool:
+        """Whether a person is asked: by the policy, or since a restart may be High, which waits in one process."""
+        return self.asks or self.tired or self.commanded
 
 
 STARTING = Story(name="starting", running=False)
@@ -86,11 +94,12 @@ verify: the failing probe stays good over the verification window
 
 
 class Approver(threading.Thread):
-    """A person who approves whatever the first incident asks, through the socket, in every life of the operator."""
+    """A person who approves whatever the first incident asks, with a signature, in every life of the operator."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, key: Path) -> None:
         super().__init__(daemon=True)
         self._state = state
+        self._key = key
         self._over = threading.Event()
         self.start()
 
@@ -104,7 +113,8 @@ class Approver(threading.Thread):
         assert isinstance(question, dict)
         if not question["decided"]:
             about: dict[str, Json] = {"incident": f"{NAME}-1", "plan": question["digest"], "reason": "seen"}
-            ask(self._state, {"do": "decide", "decision": "Approve", **about})
+            signature = signed(question, "Approve", "seen", self._key)
+            ask(self._state, {"do": "decide", "decision": "Approve", "signed": signature, **about})
 
     def close(self) -> None:
         """Go home."""
@@ -123,7 +133,9 @@ class Scene(abc.ABC):
         for path in (self.state, self.root / "manifests", self.root / "books"):
             path.mkdir(mode=0o700)
         (self.root / "books" / "cure.md").write_text(BOOK)
-        self._approver = Approver(self.state) if story.asks else None
+        key = keys.new_key(self.root / "key")
+        (self.root / "allowed_signers").write_text(keys.allowed_line(APPROVER, key))
+        self._approver = Approver(self.state, key) if story.asks_somebody else None
 
     def declare(self, target: Mapping[str, object], port: int, flag: str) -> None:
         """Write the manifest; JSON is YAML."""
@@ -141,7 +153,10 @@ class Scene(abc.ABC):
                 "target": target,
                 "probes": [{**probe, "failureThreshold": 1}],
                 "remediation": {"actions": actions, "verifyFor": "1s"},
-                "policy": {"autoUpTo": "None" if self.story.asks else "Critical"},
+                "policy": {
+                    "autoUpTo": "None" if self.story.asks else "Critical",
+                    "approvers": {"users": [APPROVER]},
+                },
             },
         }
         (self.root / "manifests" / "victim.yaml").write_text(json.dumps(manifest))
@@ -159,7 +174,7 @@ class Scene(abc.ABC):
             kill=kill,
             bug=bug,
             docker_host=self.docker_host,
-            own_user_may_approve=self.story.asks,
+            allowed_signers=self.root / "allowed_signers",
         )
 
     docker_host = ""
