@@ -1,8 +1,8 @@
 """What every test may rely on: the real parts that markers ask for, and the victim's image.
 
-A test marked `docker`, `haproxy` or `llm` (later `browser`, `cluster`) needs a real part. Where the part is missing its
-tests are skipped, and one line at the end says what is missing and how to get it. `PITCREW_REQUIRE=docker,...` ends the
-session as a failure with that line instead, so that nothing is skipped where all of it is meant to be there.
+A test marked `docker` or another of `PARTS` (later `browser`, `cluster`) needs a real part. Where the part is missing
+its tests are skipped, and one line at the end says what is missing and how to get it. With it named in
+`PITCREW_REQUIRE=docker,...` the session ends as a failure instead, so that nothing is skipped where all is to be there.
 Of long campaigns a run plays a part, which its last line names: see `tests/campaign.py`.
 """
 
@@ -81,9 +81,16 @@ def _haproxy_missing() -> str | None:
     return None if shutil.which("haproxy") else "there is no haproxy command; on Debian: apt-get install haproxy"
 
 
+def _systemd_missing() -> str | None:
+    return (
+        None if shutil.which("systemd-analyze") else "there is no systemd-analyze; on Debian: apt-get install systemd"
+    )
+
+
 PARTS: dict[str, Callable[[], str | None]] = {
     "docker": _docker_missing,
     "haproxy": _haproxy_missing,
+    "systemd": _systemd_missing,
     "browser": _not_yet,
     "llm": llm_local.missing,
     "cluster": _not_yet,
