@@ -22,7 +22,8 @@ REQUIREMENTS := requirements.lock $(wildcard victim-app/requirements.txt)
 # What is Python of our own; a folder counts once something is in it.
 TYPED := operator/pitcrew $(wildcard victim-app/app.py) $(wildcard tools/*.py) $(patsubst %/,%,$(sort $(dir $(wildcard chaos/*.py tests/*.py))))
 
-.PHONY: help demo test campaigns eval test-crash check run victim images base-image llm-venv llm-local record-demo
+.PHONY: help demo stack-up stack-demo stack-down test campaigns eval test-crash check run victim images base-image
+.PHONY: llm-venv llm-local record-demo
 .PHONY: chaos-list chaos-break chaos-fix clean
 
 help:
@@ -44,6 +45,15 @@ victim: ## start the container that manifests/victim.yaml is about, at 127.0.0.1
 
 llm-local: $(READY) $(LLM_READY) ## serve a small model here for PitCrew to ask (MODEL=gemma3-270m or smollm2)
 	@$(BIN)/python -m tools.llm_local $(if $(MODEL),--model "$(MODEL)")
+
+stack-up: $(READY) ## start the three roles as containers, or as processes where compose is missing
+	@$(BIN)/python -m tools.stack up
+
+stack-demo: $(READY) ## break a service and watch three processes heal it, and see who can reach what
+	@$(BIN)/python -m tools.stack demo
+
+stack-down: $(READY) ## end the three roles and forget what they kept
+	@$(BIN)/python -m tools.stack down
 
 ##@ Break it on purpose
 chaos-list: $(READY) ## list the faults

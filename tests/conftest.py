@@ -24,6 +24,7 @@ from requests.exceptions import RequestException
 from tests import engine
 from tests.campaign import CampaignError, campaign, draw_seed
 from tools import llm_local
+from tools.stack_containers import compose_command
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIRE_VARIABLE = "PITCREW_REQUIRE"
@@ -87,8 +88,14 @@ def _systemd_missing() -> str | None:
     )
 
 
+def _compose_missing() -> str | None:
+    remedy = "there is neither `docker compose` nor docker-compose; on Debian: apt-get install docker-compose"
+    return None if compose_command() else remedy
+
+
 PARTS: dict[str, Callable[[], str | None]] = {
     "docker": _docker_missing,
+    "compose": _compose_missing,
     "haproxy": _haproxy_missing,
     "systemd": _systemd_missing,
     "browser": _not_yet,

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGETS = {
-    "demo", "run", "victim", "chaos-list", "chaos-break", "chaos-fix", "test",
+    "demo", "run", "stack-up", "stack-demo", "stack-down", "victim", "chaos-list", "chaos-break", "chaos-fix", "test",
     "campaigns", "test-crash", "check", "eval", "images", "base-image", "clean", "llm-venv", "llm-local", "record-demo",
 }  # fmt: skip
 PIN = re.compile(r"[A-Za-z0-9._-]+==[^\s;]+")
@@ -153,7 +153,9 @@ def test_a_required_part_that_is_missing_fails_the_session_with_the_same_line() 
 def test_an_unknown_required_part_is_an_error_that_names_the_known_ones() -> None:
     ran = run_pytest("-k", "source_root_is_no_package", PITCREW_REQUIRE="dokcer")
     assert ran.returncode == pytest.ExitCode.USAGE_ERROR, ran.stdout
-    assert "PITCREW_REQUIRE names dokcer; known are docker, haproxy, systemd, browser, llm, cluster" in ran.stderr
+    assert (
+        "PITCREW_REQUIRE names dokcer; known are docker, compose, haproxy, systemd, browser, llm, cluster" in ran.stderr
+    )
 
 
 @pytest.mark.docker

@@ -1,8 +1,11 @@
 """What the demo sees: the journal as it grows, a line per stage; and what others than PitCrew saw."""
 
 import json
+import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from pitcrew.core.conditions import notice
 from pitcrew.core.event import EVENT_TYPES, from_record
@@ -37,9 +40,10 @@ CREW = {
 
 
 class Follower:
-    """Reads the journal as it grows and prints a line per stage."""
+    """Reads a journal as it grows and prints a line per stage; `read` gives every whole record of it so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[], Iterable[Record]] | None = None) -> None:
+        self._read = read or records
         self._at = 0
         self._incidents: dict[str, Incident] = {}
 
@@ -50,7 +54,7 @@ class Follower:
 
     def poll(self) -> None:
         """Print what is new."""
-        for record in list(records())[self._at :]:
+        for record in list(self._read())[self._at :]:
             self._at += 1
             if record.type in EVENT_TYPES:
                 self._tell(record)
@@ -113,17 +117,34 @@ def witness(stage: Stage) -> Iterator[str]:
 def container_witness(stage: Stage) -> Iterator[str]:
     """The engine's events and the container's own log."""
     since, id_ = str(int(time.time()) - 600), docker("inspect", "--format", "{{.Id}}", stage.name).stdout.strip()
-    events = docker(
-        "events",
-        "--since",
-        since,
-        "--until",
-        str(int(time.time())),
-        "--filter",
-        f"container={id_}",
-        "--format",
-        "{{.Action}}",
-    ).stdout.splitlines()
+    told = docker("events", "--since", since, "--until", str(int(time.time())), *_of_container(id_))
+    yield from seen_of(stage, told.stdout.splitlines())
+
+
+@contextmanager
+def following(stage: Stage) -> Iterator[Callable[[], list[str]]]:
+    """The engine's events of the container while the block runs; an engine that has much to tell forgets them soon."""
+    id_ = docker("inspect", "--format", "{{.Id}}", stage.name).stdout.strip()
+    with tempfile.TemporaryFile("w+") as told:
+        process = subprocess.Popen(["docker", "events", *_of_container(id_)], stdout=told, stderr=subprocess.DEVNULL)
+
+        def so_far() -> list[str]:
+            told.seek(0)
+            return told.read().splitlines()
+
+        try:
+            yield so_far
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _of_container(id_: str) -> tuple[str, ...]:
+    return "--filter", f"container={id_}", "--format", "{{.Action}}"
+
+
+def seen_of(stage: Stage, events: Sequence[str]) -> Iterator[str]:
+    """What the engine's events and the container's log say of it."""
     acts = [event for event in events if stage.flag in event and event.startswith("exec_start")]
     yield (
         f"docker events: {len(acts)} exec of {acts[0].partition(': ')[2] if acts else 'nothing'}; "

@@ -27,33 +27,38 @@ def docker_missing() -> str:
 
 
 @contextmanager
-def docker_stage() -> Iterator[Stage]:
-    """A container of the victim's image, named as the manifest has it."""
-    name = "victim"
+def docker_stage(name: str = "victim", home: Path = DEMO, network: str = "") -> Iterator[Stage]:
+    """A container of the victim's image, and its manifest in `home`/manifests: published on loopback, or on a network
+    of its own, which this machine reaches too."""
     there = docker("inspect", "--format", '{{index .Config.Labels "pitcrew.dev/demo"}}', name, check=False)
     if there.returncode == 0 and there.stdout.strip() != "true":
         raise DemoError(f"a container named {name} is there and not the demo's; rename or remove it, then try again")
     docker("rm", "--force", name, check=False)
     say("Demo", "on Docker: an engine answers and the victim's image is here")
-    published = f"127.0.0.1:{free_port()}:8080"
-    options = ("--detach", "--name", name, "--label", "pitcrew.dev/demo=true", "--publish", published)
-    docker("run", *options, "pitcrew/victim:latest")
-    port = docker("port", name, "8080/tcp").stdout.splitlines()[0].rpartition(":")[2]
-    manifest = DEMO / "manifests" / "victim.yaml"
-    manifest.write_text((ROOT / "manifests/victim.yaml").read_text())
+    port = free_port()
+    reached = ("--network", network) if network else ("--publish", f"127.0.0.1:{port}:8080")
+    docker("run", "--detach", "--name", name, "--label", "pitcrew.dev/demo=true", *reached, "pitcrew/victim:latest")
+    manifest = home / "manifests" / "victim.yaml"
+    manifest.write_text((ROOT / "manifests/victim.yaml").read_text().replace("container: victim", f"container: {name}"))
     manifest.chmod(0o600)
     try:
         yield Stage(
             on="docker",
-            kind=f"docker container, published at 127.0.0.1:{port}",
+            kind=f"docker container {name}, " + (f"on {network}" if network else f"published at 127.0.0.1:{port}"),
             manifest=manifest,
             name=name,
             flag="/app/broken.flag",
-            health=lambda: ask(int(port)),
-            chaos=("--docker",),
+            health=lambda: ask(8080, _address(name, network)) if network else ask(port),
+            chaos=("--docker", "--manifest", str(manifest)),
         )
     finally:
         docker("rm", "--force", name, check=False)
+
+
+def _address(name: str, network: str) -> str:
+    """Where a container is on a network of its own, now."""
+    form = f'{{{{(index .NetworkSettings.Networks "{network}").IPAddress}}}}'
+    return docker("inspect", "--format", form, name).stdout.strip()
 
 
 @contextmanager

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / ".demo"
 STATE = DEMO / "state"
 PITCREW = (sys.executable, "-m", "pitcrew")
+LOG = f"; see {(DEMO / 'operator.log').relative_to(ROOT)}"
 
 
 class DemoError(Exception):
@@ -24,7 +25,7 @@ class DemoError(Exception):
 @dataclass(frozen=True, kw_only=True)
 class Stage:
     """What the demo runs on, `docker` or `process`: the manifest, the address of the service, and how chaos is told
-    what to break."""
+    what to break. `name` is the container's; the service is the one that the manifest declares."""
 
     on: str
     kind: str
@@ -33,6 +34,7 @@ class Stage:
     flag: str
     health: Callable[[], str]
     chaos: tuple[str, ...]
+    service: str = "victim"
 
 
 def pitcrew(*words: str) -> subprocess.CompletedProcess[str]:
@@ -48,17 +50,17 @@ def docker(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
 
 
 def run_chaos(stage: Stage, *words: str) -> None:
-    command = [sys.executable, str(ROOT / "chaos/chaos.py"), *stage.chaos, *words, stage.name]
+    command = [sys.executable, str(ROOT / "chaos/chaos.py"), *stage.chaos, *words, stage.service]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
     if done.returncode != 0:
         raise DemoError(f"chaos: {done.stderr.strip()}")
     say("Chaos", done.stdout.strip().splitlines()[0])
 
 
-def ask(port: int) -> str:
+def ask(port: int, host: str = "127.0.0.1") -> str:
     """The service's own answer, from outside."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2) as answer:
+        with urllib.request.urlopen(f"http://{host}:{port}/health", timeout=2) as answer:
             return f"{answer.status} {answer.read(64).decode()}"
     except urllib.error.HTTPError as error:
         return f"{error.code} {error.read(64).decode()}"
@@ -75,14 +77,14 @@ def free_port() -> int:
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T | None], seconds: float, what: str) -> T:
-    """Poll until the condition gives something true."""
+def until(condition: Callable[[], T | None], seconds: float, what: str, see: str = LOG) -> T:
+    """Poll until the condition gives something true; `see` says where to look when it did not."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if found := condition():
             return found
         time.sleep(0.25)
-    raise DemoError(f"waited {seconds:.0f} s for {what}; see {(DEMO / 'operator.log').relative_to(ROOT)}")
+    raise DemoError(f"waited {seconds:.0f} s for {what}{see}")
 
 
 def say(who: str, text: str) -> None:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds images on a base that can be had here: `make images`, or `tools/images.sh NAME...` with some of
-# victim (pitcrew/victim:latest) and pitcrew (pitcrew/pitcrew:latest). Without a name it builds both.
+# victim, pitcrew and socket-proxy; each becomes pitcrew/NAME:latest. Without a name it builds victim and pitcrew.
 #
 # The base is, in this order: BASE_IMAGE where it is set; python:3.12-slim or pitcrew/base:latest where one is on this
 # engine; python:3.12-slim from a registry, within 20 s. Where none can be had it says so and builds nothing.
@@ -32,6 +32,7 @@ build() {
     # The host's network, so that pip inside reaches what this machine reaches.
     case $1 in
         victim) docker build --network host --build-arg "BASE_IMAGE=$BASE" --tag "$image" victim-app ;;
+        socket-proxy) docker build --network host --build-arg "BASE_IMAGE=$BASE" --tag "$image" manifests/socket-proxy ;;
         pitcrew) docker build --network host --build-arg "BASE_IMAGE=$BASE" --tag "$image" --file operator/Dockerfile . ;;
     esac
     say "built $image"
@@ -39,7 +40,10 @@ build() {
 
 [ "$#" -gt 0 ] || set -- victim pitcrew
 for name; do
-    case $name in victim | pitcrew) ;; *) fail "there is no image '$name' here; there are victim and pitcrew" ;; esac
+    case $name in
+        victim | pitcrew | socket-proxy) ;;
+        *) fail "there is no image '$name' here; there are victim, pitcrew and socket-proxy" ;;
+    esac
 done
 command -v docker >/dev/null || fail "there is no docker command; on Debian: apt-get install docker.io iptables"
 answer=$(docker version --format '{{.Server.Version}}' 2>&1) || fail "no Docker engine answers: ${answer##*$'\n'}"
