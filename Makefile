@@ -22,7 +22,7 @@ REQUIREMENTS := requirements.lock $(wildcard victim-app/requirements.txt)
 # What is Python of our own; a folder counts once something is in it.
 TYPED := operator/pitcrew $(wildcard victim-app/app.py) $(wildcard tools/*.py) $(patsubst %/,%,$(sort $(dir $(wildcard chaos/*.py tests/*.py))))
 
-.PHONY: help demo stack-up stack-demo stack-down test campaigns eval test-crash check run victim images base-image
+.PHONY: help demo stack-up stack-demo stack-down overhead test campaigns eval test-crash check run victim images base-image
 .PHONY: llm-venv llm-local record-demo
 .PHONY: chaos-list chaos-break chaos-fix clean
 
@@ -51,6 +51,9 @@ stack-up: $(READY) ## start the three roles as containers, or as processes where
 
 stack-demo: $(READY) ## break a service and watch three processes heal it, and see who can reach what
 	@$(BIN)/python -m tools.stack demo
+
+overhead: $(READY) ## measure what three processes cost against one (docs/reference/overhead.md; needs Docker)
+	@$(BIN)/python -m tools.overhead --write
 
 stack-down: $(READY) ## end the three roles and forget what they kept
 	@$(BIN)/python -m tools.stack down

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TARGETS = {
     "demo", "run", "stack-up", "stack-demo", "stack-down", "victim", "chaos-list", "chaos-break", "chaos-fix", "test",
     "campaigns", "test-crash", "check", "eval", "images", "base-image", "clean", "llm-venv", "llm-local", "record-demo",
+    "overhead",
 }  # fmt: skip
 PIN = re.compile(r"[A-Za-z0-9._-]+==[^\s;]+")
 NO_ENGINE = "unix:///nonexistent/docker.sock"
