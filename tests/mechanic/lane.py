@@ -1,6 +1,7 @@
 """A real `pitcrew mechanic` process over process targets, an Official's key to sign with, and a witness of effects.
 
 The witness is the workload: it notes each of its starts in a file of its own. Nothing of PitCrew is asked.
+`tests/mechanic/docker_lane.py` has the same over containers, with a witness at the engine's socket.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import httpx2
@@ -83,14 +84,33 @@ class Lane:
         self.manifests.mkdir(mode=0o755)
         self.manifests.chmod(0o755)
         for name in self.services:
-            (self.root / name).mkdir()
-            (self.manifests / f"{name}.yaml").write_text(yaml.safe_dump(manifest(name, self.root / name)))
+            self.declare(name)
         self.trust(self.key, self.retired)
         if self.with_tokens:
             self.tokens = {str(one): add(self.token_file, str(one), [one], datetime.now(UTC)) for one in Role}
             for name, token in self.tokens.items():
                 (self.root / f"{name}.token").write_text(f"{token}\n")
             (self.root / "nobody.token").write_text("pitcrew_nobody\n")
+
+    # What it runs over
+
+    kind: ClassVar[TargetKind] = TargetKind.PROCESS
+
+    def manifest(self, name: str) -> dict[str, Any]:
+        """The declaration of a service."""
+        (self.root / name).mkdir(exist_ok=True)
+        return manifest(name, self.root / name)
+
+    def declare(self, name: str) -> Path:
+        """The file that declares a service from now on."""
+        file = self.manifests / f"{name}.yaml"
+        file.write_text(yaml.safe_dump(self.manifest(name)))
+        return file
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What the process finds in its environment."""
+        return {**os.environ, "PYTHONPATH": str(ROOT / "operator"), "PITCREW_LOCK_DIR": str(self.root / "locks")}
 
     def trust(self, *keys: Any) -> None:
         """From now on permits of these keys count."""
@@ -111,9 +131,8 @@ class Lane:
         """Start it; it listens when this returns."""
         log = self.root / f"log-{uuid4().hex[:6]}"
         more = ["--listen", f"127.0.0.1:{self.port}", *(["--tokens", str(self.token_file)] if self.with_tokens else [])]
-        environ = {**os.environ, "PYTHONPATH": str(ROOT / "operator"), "PITCREW_LOCK_DIR": str(self.root / "locks")}
         with log.open("wb") as file:
-            self.process = subprocess.Popen([*self.argv, *more], stderr=file, env=environ, cwd=self.root)
+            self.process = subprocess.Popen([*self.argv, *more], stderr=file, env=self.environ, cwd=self.root)
 
         def told() -> str:
             assert self.process is not None
@@ -167,7 +186,7 @@ class Lane:
     async def facts(self, name: str = "alpha") -> RuntimeFacts:
         mechanics = self.connected()
         try:
-            sight = await mechanics.runtimes[TargetKind.PROCESS].look(self.service(name))
+            sight = await mechanics.runtimes[self.kind].look(self.service(name))
         finally:
             await mechanics.close()
         assert isinstance(sight, RuntimeFacts), sight
