@@ -241,10 +241,11 @@ def test_a_stop_refuses_permits_that_are_out_already(pit: Pit) -> None:
 
 
 def test_a_stop_while_the_permit_is_being_spent_still_stops(pit: Pit) -> None:
-    permit, answers = pit.permit(PLAN), iter([False, True])
+    permit, answers = pit.permit(PLAN), iter([False, False, True])
     mechanic = pit.opened(stop=lambda: next(answers, True))
     with pytest.raises(Refused, match="stopped"):
-        asyncio.run(mechanic.execute(permit, PLAN, service(), trace_of(permit)))
+        asyncio.run(carry_out(mechanic, permit))
+    assert pit.spent.exists()
     assert pit.hands.done == []
     assert look_back(pit, permit) is Seen.NOT_DONE
 
@@ -272,11 +273,33 @@ def test_a_target_started_anew_since_the_plan_is_left_alone(pit: Pit) -> None:
     assert pit.hands.done == []
 
 
-def test_a_trace_of_another_permit_is_refused(pit: Pit) -> None:
-    permit = pit.permit(PLAN)
+TRACES: dict[str, Callable[[Trace], Trace]] = {
+    "op": lambda trace: replace(trace, op="else"),
+    "target_id": lambda trace: replace(trace, target_id="c0ffee2"),
+    "instance": lambda trace: replace(trace, instance="run-0"),
+    "notes": lambda trace: replace(trace, notes={"kept": "yes", "network": "of somebody else"}),
+}
+
+
+@pytest.mark.parametrize("name", Trace.__dataclass_fields__)
+def test_a_trace_that_was_altered_since_it_was_prepared_is_refused(pit: Pit, name: str) -> None:
+    permit, mechanic = pit.permit(PLAN), pit.opened()
+    trace = asyncio.run(mechanic.prepare(permit, PLAN, service()))
     with pytest.raises(Refused, match="trace"):
-        asyncio.run(pit.opened().execute(permit, PLAN, service(), replace(trace_of(permit), op="else")))
+        asyncio.run(mechanic.execute(permit, PLAN, service(), TRACES[name](trace)))
     assert pit.hands.done == []
+    asyncio.run(mechanic.execute(permit, PLAN, service(), trace))
+    assert pit.hands.done == [(permit.serial, "removeFile")]
+
+
+def test_a_trace_that_was_not_prepared_in_this_life_is_refused_and_spends_nothing(pit: Pit) -> None:
+    permit = pit.permit(PLAN)
+    trace = asyncio.run(pit.opened().prepare(permit, PLAN, service()))
+    with pytest.raises(Refused, match="prepare it and try again"):
+        asyncio.run(pit.opened().execute(permit, PLAN, service(), trace))
+    assert not pit.spent.exists()
+    asyncio.run(carry_out(pit.opened(), permit))
+    assert pit.hands.done == [(permit.serial, "removeFile")]
 
 
 def test_a_kind_of_target_without_an_actuator_is_refused(pit: Pit) -> None:
@@ -389,7 +412,8 @@ def test_one_target_sees_one_action_at_a_time(pit: Pit) -> None:
 
     async def both() -> None:
         pit.hands.hold = Event()
-        running = asyncio.create_task(mechanic.execute(first, PLAN, service(), trace_of(first)))
+        trace = await mechanic.prepare(first, PLAN, service())
+        running = asyncio.create_task(mechanic.execute(first, PLAN, service(), trace))
         while not pit.spent.exists():
             await asyncio.sleep(0)
         with pytest.raises(Refused, match="under way"):
@@ -473,7 +497,7 @@ def test_no_order_of_calls_and_crashes_carries_a_plan_out_twice(
                     for one in permits:
                         asyncio.run(mechanic.look_back(one, PLAN, service(), trace_of(one)))
                 case _:
-                    asyncio.run(mechanic.execute(permit, PLAN, service(), trace_of(permit)))
+                    asyncio.run(carry_out(mechanic, permit))
         except (Crash, PitCrewError):
             mechanic = pit.opened()
         assert len(pit.hands.done) <= 1

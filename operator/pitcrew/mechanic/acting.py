@@ -56,6 +56,7 @@ class VerifyingMechanic:
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     _busy: set[str] = field(default_factory=set, init=False)
     _running: set[asyncio.Task[Any]] = field(default_factory=set, init=False)
+    _prepared: dict[str, tuple[Permit, Trace]] = field(default_factory=dict, init=False)
 
     async def prepare(self, permit: Permit, plan: Plan, service: HealthyService) -> Trace:
         """Check permit and precondition, and keep what an undo needs; spends nothing."""
@@ -67,6 +68,7 @@ class VerifyingMechanic:
         except TimeoutError:
             raise Unavailable(f"the target was not looked at within {self.deadlines.prepare_s} s; try later") from None
         self._refuse_other_run(permit, plan, trace)
+        self._remember(permit, trace)
         return trace
 
     async def execute(self, permit: Permit, plan: Plan, service: HealthyService, trace: Trace) -> None:
@@ -95,8 +97,7 @@ class VerifyingMechanic:
     async def _execute(self, permit: Permit, plan: Plan, service: HealthyService, trace: Trace) -> None:
         async with self._alone(plan, Refused):
             await self._covered(permit, plan, service)
-            if trace.op != permit.serial or trace.target_id != plan.target_id:
-                raise Refused("the trace is not the one that was prepared with this permit")
+            self._refuse_unprepared(permit, trace)
             self._refuse_other_run(permit, plan, trace)
             actuator = self._actuator(service)
             await self._spend(permit, plan, trace)
@@ -209,6 +210,17 @@ class VerifyingMechanic:
         except Refused as error:
             return str(error)
         return uncovered(permit, plan, service, keys=keys, mechanic=self.id, now=self.now().at, skew=self.skew)
+
+    def _remember(self, permit: Permit, trace: Trace) -> None:
+        """Keep what was prepared until the permit expires."""
+        now = self.now().at
+        kept = {serial: one for serial, one in self._prepared.items() if one[0].expires_at > now}
+        self._prepared = {**kept, permit.serial: (permit, trace)}
+
+    def _refuse_unprepared(self, permit: Permit, trace: Trace) -> None:
+        """A trace names networks, commands and files that the permit does not, so it must be the one given out here."""
+        if self._prepared.get(permit.serial) != (permit, trace):
+            raise Refused("the trace is not the one that was prepared here with this permit; prepare it and try again")
 
     def _refuse_other_run(self, permit: Permit, plan: Plan, trace: Trace) -> None:
         if permit.direction is Direction.DO and trace.instance != plan.instance:
