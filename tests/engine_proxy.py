@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Lock, Thread
 
-_CHANGING = ("POST", "PUT", "DELETE")
+_READING = ("GET", "HEAD")
 _HEAD_BYTES_MAX = 65536
 _DRIP_S = 0.05
 
@@ -167,7 +167,7 @@ class EngineProxy:
             client.sendall(b" ")
 
     def _note(self, request: _Request) -> Witnessed | None:
-        if request.method not in _CHANGING:
+        if request.method in _READING:
             return None
         command: tuple[str, ...] = ()
         with suppress(ValueError, AttributeError):

@@ -181,7 +181,7 @@ class Lane:
 
     def connected(self, who: str | None = "driver") -> Mechanics:
         file = self.root / f"{who}.token" if who and self.with_tokens else None
-        return connect({"default": self.url}, file, BootClock.after(None))
+        return connect({self.id: self.url}, file, BootClock.after(None))
 
     async def facts(self, name: str = "alpha") -> RuntimeFacts:
         mechanics = self.connected()
