@@ -37,6 +37,7 @@ _BODY_BYTES_MAX = 8 * ANSWER_BYTES_MAX
 """An answer stands there twice, as data and as text, and its escapes take up to three bytes for one."""
 _NOT_LET_IN = frozenset({400, 401, 403, 404, 405, 413, 421, 429})
 """Statuses of a request that was turned away before any tool was called."""
+_TOKEN_REFUSED = frozenset({401, 403})
 _ROLE_LACKING = -32003
 """The code with which a Mechanic says that the token has not the role for a tool."""
 _TOKEN_BYTES_MAX = 4096
@@ -45,6 +46,10 @@ _log = logging.getLogger("pitcrew.mechanic")
 
 class Lost(Unavailable):
     """A request that may have been carried out, and whose answer never came."""
+
+
+class NotLetIn(Unavailable):
+    """A request that was turned away for its token, before any tool was called."""
 
 
 @dataclass(slots=True)
@@ -87,6 +92,7 @@ class MechanicClient:
 
         Raises:
             Lost: it may have been carried out, and no answer came that can be read.
+            NotLetIn: the token does not count there.
             Unavailable: it was certainly not carried out.
             PitCrewError: what the Mechanic said, one of `wire.ERRORS`.
         """
@@ -128,7 +134,10 @@ class MechanicClient:
 
     def _failed(self, fate: _Fate, otherwise: str) -> Unavailable:
         reason = clean(fate.trouble or otherwise, REASON_BYTES_MAX)
-        kind = Lost if fate.sent else Unavailable
+        if fate.sent:
+            kind: type[Unavailable] = Lost
+        else:
+            kind = NotLetIn if fate.status in _TOKEN_REFUSED else Unavailable
         return kind(f"the Mechanic {self.name} at {self.url}: {reason}")
 
     # The SDK's client, in a task of its own

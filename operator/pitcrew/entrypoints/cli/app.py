@@ -13,7 +13,7 @@ from pitcrew.core.errors import InvalidInput, PitCrewError, Refused
 from pitcrew.entrypoints.cli.auditing import audit_app
 from pitcrew.entrypoints.cli.codes import BAD_NEWS, EXIT_CODES, GOOD, INPUT_INVALID, UNREADABLE
 from pitcrew.entrypoints.cli.completion import Shell, complete_if_asked
-from pitcrew.entrypoints.cli.deciding import Reason, Yes, approve, deny, question
+from pitcrew.entrypoints.cli.deciding import Reason, TokenFile, Yes, approve, deny, question
 from pitcrew.entrypoints.cli.evals import eval_app
 from pitcrew.entrypoints.cli.keys import keys_app
 from pitcrew.entrypoints.cli.official import official
@@ -333,8 +333,25 @@ def report(incident: IncidentId, state: State = STATE) -> None:
 
 
 @app.command()
-def stop(reason: Reason = "no reason given", state: State = STATE) -> None:
+def stop(
+    reason: Reason = "no reason given",
+    mechanic: Annotated[
+        str | None,
+        typer.Option(
+            "--mechanic",
+            metavar="URL",
+            help="Stop this Mechanic itself, also with Driver and Official down.",
+        ),
+    ] = None,
+    token_file: TokenFile = None,
+    state: State = STATE,
+) -> None:
     """Stop every effect at once, permits that were given included; what runs is verified, and nothing new begins."""
+    if mechanic is not None:
+        from pitcrew.entrypoints.cli.mechanics import stop_at
+
+        stop_at(mechanic, token_file, reason)
+        return
     from pitcrew.entrypoints.cli.orders import order
 
     order(there(state), {"do": "stop", "reason": reason})

@@ -68,7 +68,7 @@ class OfficialAt:
 
     def _asked(self, method: str, path: str, body: Mapping[str, Json] | None) -> Json:
         url = checked_address(self.url, "official").join(path)
-        headers = {"Authorization": f"Bearer {_token(self.token)}"} if self.token else {}
+        headers = {"Authorization": f"Bearer {token_in(self.token)}"} if self.token else {}
         try:
             with httpx.Client(trust_env=False, follow_redirects=False, timeout=ANSWER_S) as client:
                 answer = client.request(method, url, json=body, headers=headers)
@@ -85,7 +85,8 @@ class OfficialAt:
         return data
 
 
-def _token(path: Path) -> str:
+def token_in(path: Path) -> str:
+    """The bearer token in a file. Raises InvalidInput where there is none."""
     try:
         text = path.read_text("ascii").strip()
     except (OSError, ValueError) as error:
