@@ -383,7 +383,7 @@ class Mechanic(Protocol):
         """
 
     async def execute(self, permit: Permit, plan: Plan, service: HealthyService, trace: Trace) -> None:
-        """Spend the permit durably, then act, once.
+        """Spend the permit durably, then act, once; `trace` is what `prepare` gave for it in this life of the Mechanic.
 
         Raises:
             Refused: the permit does not cover this, was spent, or a person stopped PitCrew; nothing was done.
