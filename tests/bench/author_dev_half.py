@@ -9,7 +9,19 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.bench.dev_authoring import answers, around, checks, dead, loops, quiet, running, starts
+from tests.bench.dev_authoring import (
+    answers,
+    around,
+    busy,
+    checks,
+    dead,
+    handled,
+    loops,
+    outside,
+    quiet,
+    running,
+    starts,
+)
 from tests.bench.dev_authoring.pieces import Json
 
 HERE = Path(__file__).parent / "cases" / "dev"
@@ -22,6 +34,9 @@ FILES: Mapping[str, Sequence[Json]] = {
     **quiet.FILES,
     **checks.FILES,
     **around.FILES,
+    **busy.FILES,
+    **outside.FILES,
+    **handled.FILES,
 }
 """Cases by the name of their file, which begins with the row of FAULTS.md."""
 

@@ -73,3 +73,37 @@ def monolog(at: datetime, level: str, words: str) -> str:
 
 def tracing(at: datetime, level: str, words: str) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond:06}Z {level:>5} catalog::server: {words}"
+
+
+def mysql(at: datetime, level: str, words: str) -> str:
+    named = {"INFO": "System", "WARN": "Warning"}.get(level, "ERROR")
+    return f"{at:%Y-%m-%dT%H:%M:%S.%f}Z 0 [{named}] [MY-010116] [Server] {words}"
+
+
+def elastic(at: datetime, level: str, words: str) -> str:
+    named = {"log.level": level, "ecs.version": "1.2.0", "service.name": "ES_ECS", "log.logger": "o.e.n.Node"}
+    return json.dumps({"@timestamp": f"{at:%Y-%m-%dT%H:%M:%S}.000Z", **named, "message": words})
+
+
+def mongo(at: datetime, level: str, words: str) -> str:
+    when = {"$date": f"{at:%Y-%m-%dT%H:%M:%S}.000+00:00"}
+    return json.dumps({"t": when, "s": level[0], "c": "CONTROL", "id": 21951, "ctx": "main", "msg": words})
+
+
+def kafka(at: datetime, level: str, words: str) -> str:
+    return f"[{at:%Y-%m-%d %H:%M:%S},{at.microsecond // 1000:03}] {level} {words} (kafka.server.KafkaServer)"
+
+
+def syslog(at: datetime, level: str, words: str) -> str:
+    number = {"INFO": 30, "WARN": 28, "ERROR": 27, "FATAL": 26}[level]
+    return f"<{number}>{at:%b %d %H:%M:%S} node7 filed[1]: {words}"
+
+
+def serilog(at: datetime, level: str, words: str) -> str:
+    named = {"INFO": {}, "WARN": {"@l": "Warning"}, "ERROR": {"@l": "Error"}, "FATAL": {"@l": "Fatal"}}[level]
+    return json.dumps({"@t": f"{at:%Y-%m-%dT%H:%M:%S.%f}0Z", "@m": words, **named, "SourceContext": "Billing.Api"})
+
+
+def rabbit(at: datetime, level: str, words: str) -> str:
+    named = {"INFO": "info", "WARN": "warning", "ERROR": "error", "FATAL": "critical"}[level]
+    return f"{at:%Y-%m-%d %H:%M:%S.%f}+00:00 [{named}] <0.222.0> {words}"
