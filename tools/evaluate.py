@@ -1,10 +1,12 @@
 """`make eval`: score the labelled incidents by rules alone and beside each small model, and write the page about it.
 
-    python -m tools.evaluate [--sample N] [--write]
+    python -m tools.evaluate [--sample N] [--answers DIR] [--write]
 
 The rules play every case of both halves; each model plays, in Consult and in Assist, every N-th case of the test half
 and all of it whose cause the rules do not name rightly, since there a model could add something. One answer of a small
-model takes some 15 seconds on two cores, so all 262 cases take hours: N is 4 by default. The page
+model takes some 15 seconds on two cores, so all 262 cases take hours: N is 4 by default. What a model
+answered is kept under build/, and asked again only where the question became another, so that a run that was
+interrupted goes on. The page
 is docs/reference/evaluation.md, and docs/reference/evaluation.json holds every case; without --write both are only
 printed.
 """
@@ -26,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CASES = Path("tests/bench/cases")
 PAGE = ROOT / "docs" / "reference" / "evaluation.md"
 DATA = PAGE.with_suffix(".json")
+ANSWERS = ROOT / "build" / "eval-answers"
 HEAD = """<!-- Made by `make eval`; do not edit. -->
 
 # How good it is, on labelled incidents
@@ -54,11 +57,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sample", type=int, default=4, help="models play every N-th case (default 4)")
     parser.add_argument("--models", nargs="*", default=list(MODELS), help="which models (default: all)")
+    parser.add_argument("--answers", type=Path, default=ANSWERS, help="where answers are kept (default %(default)s)")
     parser.add_argument("--write", action="store_true", help="write the page and the data")
     chosen = parser.parse_args(arguments)
     halves = {half: played([CASES / half]) for half in ("test", "dev")}
     ids = told(halves["test"], chosen.sample)
-    beside = {name: played_beside(name, ids) for name in chosen.models}
+    beside = {name: played_beside(name, ids, chosen.answers) for name in chosen.models}
     page = written(halves, beside, chosen.sample)
     print(page)
     if chosen.write:
@@ -84,13 +88,13 @@ def told(half: Mapping[str, Any], sample: int) -> frozenset[str]:
     return frozenset([*sorted(case["id"] for case in cases)[::sample], *missed])
 
 
-def played_beside(model: str, ids: Collection[str]) -> dict[str, Any]:
+def played_beside(model: str, ids: Collection[str], answers: Path) -> dict[str, Any]:
     """These cases of the test half beside one model."""
     lines = [line for path in sorted((ROOT / CASES / "test").glob("*.jsonl")) for line in path.open(encoding="utf-8")]
     with TemporaryDirectory() as directory, serving(model) as url:
         cases = Path(directory) / "cases.jsonl"
         cases.write_text("".join(line for line in lines if json.loads(line)["id"] in ids), encoding="utf-8")
-        return played([cases], {**exports(model, url), **UNHURRIED})
+        return played([cases], {**exports(model, url), **UNHURRIED}, "--answers", str(answers.resolve()))
 
 
 def harm(data: Mapping[str, Any]) -> int:

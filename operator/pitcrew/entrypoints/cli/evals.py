@@ -39,6 +39,12 @@ def run(
     sample: Annotated[
         int, typer.Option("--sample", metavar="N", min=1, help="Every N-th case only, sorted by id; all by default.")
     ] = 1,
+    answers: Annotated[
+        Path | None,
+        typer.Option(
+            "--answers", metavar="DIR", help="Keep the answers of the model there, and ask nothing a second time."
+        ),
+    ] = None,
 ) -> None:
     """Play every case up to the first step that would act or ask, and score what was chosen.
 
@@ -47,7 +53,7 @@ def run(
     from pitcrew.core.resource import DiagnosisMode
     from pitcrew.entrypoints.cli.evaluating import evaluate
 
-    evaluate(cases, [DiagnosisMode(one) for one in mode or list(ModelMode)], runbooks or (), json_file, sample)
+    evaluate(cases, [DiagnosisMode(one) for one in mode or list(ModelMode)], runbooks or (), json_file, sample, answers)
 
 
 @eval_app.command("import")

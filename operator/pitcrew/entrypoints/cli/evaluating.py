@@ -30,32 +30,37 @@ def evaluate(
     runbooks: Sequence[Path],
     json_file: Path | None,
     sample: int = 1,
+    answers: Path | None = None,
 ) -> None:
     """Play and score cases by rules alone, and in each mode with the model that the environment configures.
 
-    `sample` takes every so many-th case, of all that are sorted by their ids.
+    `sample` takes every so many-th case, of all that are sorted by their ids; `answers` is where a model's answers are
+    kept, and read from where the same was asked before.
     """
     cases = sorted(read_cases(paths), key=lambda case: case.id)[::sample]
     if not cases:
         raise InvalidInput("no case is there; name files or directories of .jsonl")
     with tempfile.TemporaryDirectory(prefix="pitcrew-eval-") as state:
         settings = load_settings({"state": Path(state), "runbooks": tuple(runbooks) or None})
-        runs = asyncio.run(_runs(cases, modes, settings))
+        runs = asyncio.run(_runs(cases, modes, settings, answers))
     say(table(runs))
     say(by_fault(runs[0]).rstrip("\n"))
     if json_file is not None:
         json_file.write_text(json.dumps(data(runs), indent=1) + "\n", encoding="utf-8")
 
 
-async def _runs(cases: Sequence[Case], modes: Sequence[DiagnosisMode], settings: Settings) -> Sequence[Run]:
+async def _runs(
+    cases: Sequence[Case], modes: Sequence[DiagnosisMode], settings: Settings, answers: Path | None
+) -> Sequence[Run]:
     runs = [await run(Way(name=RULES_ALONE, mode=DiagnosisMode.RULES), cases, settings)]
     asked = configured(settings)
     if asked is None:
         return runs
-    consultant = Remembered(asked)
+    consultant = Remembered(asked, answers)
     try:
         for mode in modes:
-            way = Way(name=f"{mode}, {consultant.model}", mode=mode, consultant=consultant)
+            name = f"{mode}, {consultant.model}"
+            way = Way(name=name, mode=mode, consultant=consultant, replayed_s=lambda: consultant.replayed_s)
             runs.append(await run(way, cases, settings, _follow))
     finally:
         await consultant.close()

@@ -27,11 +27,15 @@ Follow = Callable[[int, Chosen], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Way:
-    """One way of playing: its name, the mode that every service declares, and the model that takes part."""
+    """One way of playing: its name, the mode that every service declares, and the model that takes part.
+
+    `replayed_s` tells the seconds that the answers which were given again so far took when they were asked for.
+    """
 
     name: str
     mode: DiagnosisMode = DiagnosisMode.RULES
     consultant: Consultant | None = None
+    replayed_s: Callable[[], float] = lambda: 0.0
 
 
 async def run(way: Way, cases: Sequence[Case], settings: Settings, follow: Follow | None = None) -> Run:
@@ -39,9 +43,10 @@ async def run(way: Way, cases: Sequence[Case], settings: Settings, follow: Follo
     stage = stage_for(way, settings)
     found = []
     for number, case in enumerate(cases, start=1):
-        began = time.monotonic()
+        began, replayed_s = time.monotonic(), way.replayed_s()
         came = await play(stage, _in_mode(case, way.mode))
-        one = chosen(came, evidence_tokens(came), time.monotonic() - began)
+        seconds = time.monotonic() - began + way.replayed_s() - replayed_s
+        one = chosen(came, evidence_tokens(came), seconds)
         found.append(one)
         if follow is not None:
             follow(number, one)
