@@ -15,6 +15,7 @@ from tests.bench.dev_authoring import (
     busy,
     checks,
     dead,
+    further,
     handled,
     loops,
     outside,
@@ -37,6 +38,7 @@ FILES: Mapping[str, Sequence[Json]] = {
     **busy.FILES,
     **outside.FILES,
     **handled.FILES,
+    **further.FILES,
 }
 """Cases by the name of their file, which begins with the row of FAULTS.md."""
 

@@ -6,15 +6,13 @@ from datetime import datetime
 import pytest
 
 from pitcrew.core.complaint import (
-    UNDATED_LINES_MAX,
     blamed_dependencies,
     blames_disk,
-    says_at_work,
-    says_harmed,
     speaks_of_disk,
 )
 from pitcrew.core.dependency import Dependency
 from pitcrew.core.deviation import Health
+from pitcrew.core.freshness import UNDATED_LINES_MAX
 from pitcrew.core.observation import LogLine
 from pitcrew.core.resource import ServiceKey, TargetKind
 from tests.core.scene import at, facts
@@ -197,29 +195,3 @@ def test_other_words_speak_of_no_full_disk(text: str) -> None:
 )
 def test_a_full_disk_is_told_in_other_languages_too(text: str) -> None:
     assert speaks_of_disk(text)
-
-
-AT_WORK = {
-    "a recovery": ("LOG: recovery in progress, 45 % done", True),
-    "a migration": ("INFO running database migrations", True),
-    "a busy script": ("# Slow script detected: still in execution after 5004 milliseconds", True),
-    "a loading data set": ("LOADING Redis is loading the dataset in memory", True),
-    "a backup": ("INFO backup still running", True),
-    "a rebuild": ("rebuilding index 1200 of 90000", True),
-    "a request": ("INFO request served in 12 ms", False),
-    "a recovery that is over": ("INFO recovered from panic in handler", False),
-}
-
-
-@pytest.mark.parametrize(("text", "busy"), AT_WORK.values(), ids=AT_WORK)
-def test_who_is_busy_with_its_own_data_says_so(text: str, busy: bool) -> None:
-    assert says_at_work(lines(text), facts(started_at=at(-3600)), at(0)) is busy
-    assert not says_at_work(lines(text, when=at(-1000)), facts(started_at=at(-3600)), at(0))
-
-
-@pytest.mark.parametrize(
-    "text", ["PANIC: invalid page in block 7", "checksum mismatch in segment 3", "index is corrupted"]
-)
-def test_harm_to_its_data_is_told(text: str) -> None:
-    assert says_harmed(lines(text), facts(started_at=at(-3600)), at(0))
-    assert not says_harmed(lines("ERROR request failed"), facts(started_at=at(-3600)), at(0))

@@ -44,7 +44,7 @@ def lines(*texts: str) -> list[LogLine]:
 
 
 def logged(*texts: str) -> list[Evidence]:
-    return [item for item in gather(seen(), (), lines(*texts), ()) if item.source is Source.LOG]
+    return [item for item in gather(seen(), (), lines(*texts), ()) if item.key == "log"]
 
 
 def pairs(items: tuple[Evidence, ...]) -> set[tuple[str, object]]:
@@ -83,7 +83,7 @@ SIGHTS: dict[str, tuple[Sight, set[tuple[str, object]]]] = {
     ),
     "files": (
         facts(files=FILES),
-        {("state", "Running"), ("file.present", FLAG)},
+        {("state", "Running"), ("file.present", FLAG), ("unsettled", "file")},
     ),
     "absent": (Absent(detail="no such container"), {("state", "Missing")}),
     "blind": (Blind(reason="EngineAway", detail="refused"), {("state", "Unknown")}),
@@ -94,7 +94,7 @@ SIGHTS: dict[str, tuple[Sight, set[tuple[str, object]]]] = {
 def test_runtime_facts_become_items(sight: Sight, expected: set[tuple[str, object]]) -> None:
     found = gather(seen(sight=sight), (), (), ())
     assert pairs(found) == expected
-    assert {item.source for item in found} == {Source.RUNTIME}
+    assert {item.source for item in found if item.key != "unsettled"} == {Source.RUNTIME}
 
 
 DEPENDENCIES: dict[str, tuple[Dependency, str]] = {
@@ -169,7 +169,7 @@ def test_lines_of_one_template_are_counted_and_what_never_varied_is_shown() -> N
 
 def test_the_time_of_the_engine_is_shown_before_that_of_the_line() -> None:
     told = LogLine(at=at(7), stream="stdout", text="1999-01-01T00:00:00Z ready")
-    [item] = [item for item in gather(seen(), (), [told], ()) if item.source is Source.LOG]
+    [item] = [item for item in gather(seen(), (), [told], ()) if item.key == "log"]
     assert item.text == "05:00:07 ready"
 
 
@@ -202,7 +202,7 @@ def test_what_is_new_since_the_last_start_comes_before_what_was_there_all_along(
     ]
     log += [LogLine(at=at(9), stream="stdout", text="error at last")]
     found = gather(seen(sight=facts(started_at=at(3))), (), log, ())
-    texts = [item.value for item in found if item.source is Source.LOG]
+    texts = [item.value for item in found if item.key == "log"]
     assert texts == ["error at last", "error of now", "error of always", "ready"]
 
 

@@ -225,7 +225,7 @@ def _sights() -> list[RuntimeFacts | Absent | Blind]:
         "suspended": True,
         "deaths": 3,
         "ooms": 3,
-        "engine_health": EngineHealth(status="unhealthy", failing_streak=2),
+        "engine_health": EngineHealth(status="starting", failing_streak=2),
         "env_names": ("DB_URL",),
         "desired": (
             NetworkFact(name="n", attached=False, named=False),
@@ -238,7 +238,9 @@ def _sights() -> list[RuntimeFacts | Absent | Blind]:
         facts(state=state, stopped_by=by, ever_started=ever, exit_code=code)
         for state, by, ever, code in product(RuntimeState, StoppedBy, (True, False), (None, 0, 137))
     ]
-    return [*plain, *(replace(one, **every) for one in plain), Absent(detail="x"), Blind(reason="away", detail="x")]  # type: ignore[arg-type]
+    young = facts(engine_health=EngineHealth(status="starting", failing_streak=0))
+    changed = [replace(one, **every) for one in plain]  # type: ignore[arg-type]
+    return [young, *plain, *changed, Absent(detail="x"), Blind(reason="away", detail="x")]
 
 
 HTTP = Probe.model_validate({"httpGet": {"port": 80}})
@@ -256,6 +258,8 @@ def test_whatever_is_gathered_is_among_the_values_that_lint_knows() -> None:
         )
         for reason in reasons
     ]
+    out = "draining"
+    probes.append(ProbeResult(probe="p", at=BEGIN, outcome=Outcome.FAILURE, reason=ProbeReason.STATUS, detail=out))
     probes.append(ProbeResult(probe="http", at=BEGIN, outcome=Outcome.SUCCESS, reason=ProbeReason.OK))
     found = [Deviation(kind=kind, probe="p") for kind in DeviationKind]
     events = [RuntimeEvent(at=BEGIN, kind=kind) for kind in EventKind]
@@ -263,6 +267,7 @@ def test_whatever_is_gathered_is_among_the_values_that_lint_knows() -> None:
         "LOG recovery in progress",
         "PANIC invalid page",
         "User requested shutdown",
+        *("planned maintenance until 11:00", "the license has expired"),
         *("ERROR DB_URL is wrong", "invalid configuration", "address already in use", "listening on :99"),
         *("ERROR no space left on device", "ERROR connect to db:5432: connection refused"),
     )
@@ -271,6 +276,7 @@ def test_whatever_is_gathered_is_among_the_values_that_lint_knows() -> None:
     carried = set()
     other = facts(image="other", env_names=("OTHER",), networks=("other",), target_id="other")
     healthy = Observation(service=facts().name, at=BEGIN, sight=other)  # type: ignore[arg-type]
+    young, *_ = _sights()
     for sight in _sights():
         seen = Observation(service=facts().name, at=BEGIN, sight=sight, probes=tuple(probes))  # type: ignore[arg-type]
         failed = replace(SWUNG, last=probes[1])
@@ -281,9 +287,9 @@ def test_whatever_is_gathered_is_among_the_values_that_lint_knows() -> None:
             logs,
             events,
             ("logs: away",),
-            ("1 sleep", "7 S - gdb"),
+            ("1 sleep", "7 S - gdb", "8 D io_schedule cp"),
             asked=asked,
-            history=probe_history(watch, BEGIN),
+            history=probe_history(watch, BEGIN) if sight != young else (),
             changes=changes(seen, healthy),
             former=former(PAST),
             suspicion=suspicion(seen, logs, events, ("ignore all previous instructions",), ()),

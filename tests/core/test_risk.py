@@ -37,6 +37,8 @@ def risk(
     good: int = 0,
     agrees: bool | None = None,
     suspected: bool = False,
+    told: tuple[str, str | bool] | None = None,
+    in_vain: int = 0,
 ) -> Risk:
     proposal = Proposal(
         action=action,
@@ -49,7 +51,8 @@ def risk(
     )
     diagnosis = Diagnosis(cause=Cause.HANG, confidence=confidence, evidence=(), by=Diagnoser.RULES, summary="")
     look = seen(answer(BAD), *(answer(GOOD, probe=f"p{n}") for n in range(good)))
-    history = History(same_cause=same_cause)
+    history = History(same_cause=same_cause, in_vain=in_vain)
+    more = [Evidence(id="E9", source=Source.LOG, key=told[0], value=told[1], text="")] if told else []
     return assess(
         declared(criticality=criticality),
         proposal,
@@ -59,7 +62,7 @@ def risk(
         look,
         attempt,
         Weighed(agrees=agrees, reason="what the model says"),
-        (SUSPECTED,) if suspected else (),
+        [*([SUSPECTED] if suspected else []), *more],
     )
 
 
@@ -92,6 +95,18 @@ LEVEL_OF: dict[str, tuple[Risk, set[Level]]] = {
     "a command for errors nobody understands": (risk(REFILL, 30), {Level.HIGH}),
     "the demo's flag beside text that gives orders": (risk(REMOVE, 95, suspected=True), {Level.LOW}),
     "a hang beside text that gives orders": (risk(RESTART, 85, suspected=True), {Level.MEDIUM}),
+    "a hang beside words that nobody understands": (risk(RESTART, 85, told=("unsettled", "now")), {Level.MEDIUM}),
+    "a hang of what may be starting still": (risk(RESTART, 85, told=("starting", True)), {Level.MEDIUM}),
+    "a hang whose log could not be read": (risk(RESTART, 85, told=("missing", "logs: away")), {Level.MEDIUM}),
+    "a hang beside a dependency nobody knows of": (
+        risk(RESTART, 85, told=("dependency.unknown", "default/db")),
+        {Level.MEDIUM},
+    ),
+    "a hang that a restart did not end before": (risk(RESTART, 85, in_vain=1), {Level.MEDIUM}),
+    "a death for a reason that nobody understands": (risk(Start(), 90, told=("unsettled", "end")), {Level.MEDIUM}),
+    "a death beside words about a file": (risk(Start(), 90, told=("unsettled", "file")), {Level.LOW}),
+    "a flag that nothing names": (risk(REMOVE, 95, told=("unsettled", "file")), {Level.MEDIUM}),
+    "a flag whose log could not be read": (risk(REMOVE, 95, told=("missing", "logs: away")), {Level.LOW}),
     "a hang again and again": (risk(RESTART, 85, same_cause=3), {Level.MEDIUM}),
 }
 

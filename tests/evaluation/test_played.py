@@ -48,7 +48,8 @@ def test_the_rules_alone_name_most_causes_of_the_development_half_and_harm_nothi
     assert of.cause_accuracy >= 0.95
     assert of.action_accuracy >= 0.95
     assert of.harmful == 0
-    assert of.alone >= of.cases / 5, "leaving everything to people is no answer"
+    ours = sum(came.case.label.ours for came in development)
+    assert of.alone >= ours / 2, "leaving everything to people is no answer"
 
 
 def test_every_incident_of_the_development_half_deviates_as_it_was_recorded(development: Sequence[Came]) -> None:

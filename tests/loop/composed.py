@@ -7,6 +7,7 @@ is one life of the operator in it; opened again it is a restart, and after a `ki
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -43,6 +44,7 @@ from tests.fakes.runtime import FakeActuator, FakeRuntime
 from tests.fakes.transcripts import FakeTranscripts
 
 FLAG = "/app/broken.flag"
+FLAGGED = replace(BROKEN, detail="HTTP 500: SERVICE UNHEALTHY: broken.flag exists")
 PATIENCE_S = 600
 STEP_S = 0.25
 Hook = Callable[[], Awaitable[None]]
@@ -117,7 +119,9 @@ class VictimProber:
         needed = self._engine.targets.get(self.needs.get(target.name, ""))
         if needed is not None and self.answer(needed) is not OK:
             return BROKEN
-        return BROKEN if target.name in self.sick or FLAG in target.files else OK
+        if target.name in self.sick:
+            return BROKEN
+        return FLAGGED if FLAG in target.files else OK
 
 
 class Pen(FakeJournal):

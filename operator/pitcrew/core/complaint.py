@@ -6,18 +6,12 @@ no remedy (S7). A line counts while it is fresh: of the present run, and of abou
 
 import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from pitcrew.core.dependency import Dependency, all_good_since
+from pitcrew.core.freshness import fresh_since, lines_since
 from pitcrew.core.observation import LogLine, RuntimeFacts
 from pitcrew.core.resource import ServiceKey, TargetKind
-
-BEFORE_S = 120
-"""Seconds before it began to deviate from which on a line counts: a fault is often logged before a probe sees it."""
-UNDATED_LINES_MAX = 50
-"""Last lines that count where the runtime cannot tell when a line was written, as for a local process."""
-CHARS_MAX = 2048
-"""Characters of one line that are searched."""
 
 _DISK = (
     re.compile(r"\bno space left\b", re.I),
@@ -60,7 +54,9 @@ _UNREACHED = re.compile(
     r"\b(?:could not|cannot|can't|can ?not|unable to|failed to) connect\b|\bServerSelectionTimeout|"
     r"\bno (?:live|healthy) upstreams?\b|\bupstream connect error\b|\bServerSelectionError\b|\bNewConnectionError\b|"
     r"\bserver selection timed out\b|\bcould not be established\b|\bno listener\b|\bbroker transport failure\b|"
-    r"\bcode = Unavailable\b|\berror while dialing\b",
+    r"\bcode = Unavailable\b|\berror while dialing\b|\bnfs: server \S{1,80} not responding\b|"
+    r"\bstale (?:nfs )?file handle\b|"
+    r"\bwaiting for (?:an? |the )?(?:answer|response|reply) (?:of|from|by)\b",
     re.I,
 )
 _LOST = re.compile(
@@ -89,25 +85,6 @@ _ITSELF = re.compile(
     r"\blocalhost\b|\b127\.(?!0\.0\.11\b)\d{1,3}(?:\.\d{1,3}){2}\b|(?<![0-9a-f:])::1(?![0-9a-f:])|\b0\.0\.0\.0\b", re.I
 )
 """Addresses of the service itself; 127.0.0.11 is that of the name server that Docker gives each container."""
-_AT_WORK = re.compile(
-    r"\b(?:recovery|replay|migrations?|rebuild|reindex|compaction|resync|restore|vacuum|rebalanc\w{1,4}|backup|snapshot"
-    r"|dump|export|import|maintenance|upgrade)\b.{0,40}"
-    r"(?:\bin progress\b|\b(?:still )?running\b|\bongoing\b|\b\d{1,3} ?%)"
-    r"|\bmaintenance (?:mode|window)\b.{0,24}\b(?:on|enabled|active|entered|until)\b|\benter(?:ed|ing) maintenance\b"
-    r"|\b(?:recovering|replaying|migrating|rebuilding|reindexing|restoring|compacting|resynchroni[sz]ing|loading)\b"
-    r".{0,60}(?:\b\d{1,3} ?%|\b\d{1,12} ?(?:of|/) ?\d)"
-    r"|\b(?:applying|running) (?:database |schema )?migrations?\b|\bslow script\b"
-    r"|\bbusy running a (?:script|function)\b|\bLOADING\b.{0,24}\bdataset\b|\bredo (?:starts|in progress)\b"
-    r"|\bdatabase system (?:is (?:starting up|in recovery)|was not properly shut down)",
-    re.I,
-)
-"""How programs say that they are busy with their own data: a restart would begin all of it anew, or lose it."""
-_HARMED = re.compile(
-    r"\bcorrupt(?:ed|ion|s)?\b|\bchecksum (?:mismatch|failure|failed|error)|\b(?:invalid|torn|bad) (?:page|magic)\b"
-    r"|\bsplit[- ]?brain\b|\bdata ?loss\b|\bfsync\b.{0,40}\bfailed\b|\bunrecoverable\b.{0,40}\b(?:data|index|log|file)",
-    re.I,
-)
-"""How programs say that their data is harmed: whoever starts them again may make it worse."""
 _FAILURES = {
     "connection refused": _REFUSED,
     "name not resolved": _UNRESOLVED,
@@ -119,22 +96,12 @@ _FAILURES = {
 
 def blames_disk(logs: Sequence[LogLine], facts: RuntimeFacts, began_at: datetime) -> bool:
     """Whether a fresh line says that a disk is full: no space, no inodes, no quota."""
-    return any(speaks_of_disk(line) for line in _since(logs, _fresh_since(facts, began_at), undated=True))
+    return any(speaks_of_disk(line.text) for line in lines_since(logs, fresh_since(facts, began_at)))
 
 
 def speaks_of_disk(text: str) -> bool:
     """Whether a text says that a disk is full."""
     return any(pattern.search(text) for pattern in _DISK) and not _WATCHES.search(text)
-
-
-def says_at_work(logs: Sequence[LogLine], facts: RuntimeFacts, began_at: datetime) -> bool:
-    """Whether a fresh line says that it is busy with its own data: that it is slow to answer is no hang then."""
-    return any(_AT_WORK.search(line) for line in _since(logs, _fresh_since(facts, began_at), undated=True))
-
-
-def says_harmed(logs: Sequence[LogLine], facts: RuntimeFacts, began_at: datetime) -> bool:
-    """Whether a fresh line says that its data is harmed: a person has to look at it before anything starts anew."""
-    return any(_HARMED.search(line) for line in _since(logs, _fresh_since(facts, began_at), undated=True))
 
 
 def blamed_dependencies(
@@ -146,8 +113,8 @@ def blamed_dependencies(
     What was said before all that is declared was healthy again is over. In a container the loopback address is the
     service itself, and blames nobody.
     """
-    since, healthy = _fresh_since(facts, began_at), all_good_since(dependencies)
-    lines = _since(logs, max(since, healthy or since), undated=healthy is None)
+    since, healthy = fresh_since(facts, began_at), all_good_since(dependencies)
+    lines = [line.text for line in lines_since(logs, max(since, healthy or since), undated=healthy is None)]
     found: dict[str, None] = {}
     for line in lines:
         how = _how_it_failed(line)
@@ -155,25 +122,6 @@ def blamed_dependencies(
             named = [str(one.service) for one in dependencies if _names(line, one.service)]
             found.update(dict.fromkeys(named or [how]))
     return tuple(found)
-
-
-def _fresh_since(facts: RuntimeFacts, began_at: datetime) -> datetime:
-    """From when on a line tells of now: of the present or last run, and not from long before it began to deviate."""
-    earliest = began_at - timedelta(seconds=BEFORE_S)
-    return max(earliest, facts.started_at) if facts.started_at else earliest
-
-
-def _since(logs: Sequence[LogLine], earliest: datetime, *, undated: bool) -> list[str]:
-    """The lines of then and later; where `undated`, with the last of those whose time is not known and that no line of
-    an earlier time follows in their stream."""
-    found, stale, room = [], set(), UNDATED_LINES_MAX if undated else 0
-    for line in reversed(logs):
-        if line.at is not None and line.at < earliest:
-            stale.add(line.stream)
-        elif line.at is not None or (room > 0 and line.stream not in stale):
-            found.append(line.text[:CHARS_MAX])
-            room -= line.at is None
-    return found[::-1]
 
 
 def _how_it_failed(line: str) -> str:

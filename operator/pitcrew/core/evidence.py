@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from pitcrew.core import complaint, lastwords
+from pitcrew.core import complaint, lastwords, unexplained, unsettled, withheld
 from pitcrew.core.crosscheck import cannot_run, contradicted
 from pitcrew.core.dependency import Dependency
 from pitcrew.core.deviation import Deviation, DeviationKind
@@ -119,12 +119,15 @@ def gather(
     """
     items = [
         *_runtime_items(seen),
+        *_starting_items(seen, history),
         *_probe_items(seen, found),
         *_check_items(seen, found, asked),
         *_told(changes),
         *_told(suspicion),
         *_dependency_items(dependencies),
         *_complaint_items(seen, logs, dependencies, began_at or seen.at),
+        *_withheld_items(seen, logs, began_at or seen.at),
+        *_unsettled_items(seen, logs, events, processes, began_at or seen.at),
         *_last_words_items(seen, logs),
         *_listening_items(seen, logs, asked),
         *(_fact(Source.RUNTIME, "missing", part, f"could not be gathered: {part}") for part in missing),
@@ -132,7 +135,7 @@ def gather(
         *_told(history),
         *_told(former),
         *_event_items(events),
-        *_debugger_items(processes),
+        *_working_items(processes),
         *(_fact(Source.RUNTIME, "process", line, f"process: {line}") for line in processes[:PROCESSES_MAX]),
     ]
     return _numbered(items)
@@ -255,6 +258,17 @@ def _state_items(facts: RuntimeFacts) -> list[_Item]:
     return [_fact(Source.RUNTIME, *pair) for pair in pairs]
 
 
+def _starting_items(seen: Observation, history: Sequence[Fact]) -> list[_Item]:
+    """Whether it still starts, for all that is known: by a young run or by its engine; it was never good."""
+    sight = seen.sight
+    if not isinstance(sight, RuntimeFacts) or not sight.running or any(one.key == "probe.last.good" for one in history):
+        return []
+    young = sight.started_at is not None and seen.at - sight.started_at < timedelta(seconds=STARTING_S)
+    by_engine = sight.engine_health is not None and sight.engine_health.status == "starting"
+    text = "its run is young, and it was not good in it yet: it may still be starting"
+    return [_fact(Source.RUNTIME, "starting", True, text)] if young or by_engine else []
+
+
 def _died_within(facts: RuntimeFacts, seconds: int) -> bool:
     if facts.running or not facts.started_at or not facts.finished_at or facts.exit_code == 0:
         return False
@@ -320,25 +334,57 @@ def _complaint_items(
     items = [_fact(Source.LOG, "dependency.blamed", one, f"the log blames a dependency: {one}") for one in what]
     if complaint.blames_disk(logs, sight, began_at):
         items.append(_fact(Source.LOG, "disk.blamed", True, "the log says that a disk is full"))
-    if complaint.says_at_work(logs, sight, began_at):
-        items.append(_fact(Source.LOG, "at.work", True, "the log says that it is busy with its own data"))
-    if complaint.says_harmed(logs, sight, began_at):
-        items.append(_fact(Source.LOG, "data.harmed", True, "the log says that its data is harmed"))
     if complaint.speaks_of_disk(sight.error):
         items.append(_fact(Source.RUNTIME, "disk.blamed", True, "the runtime says that a disk is full"))
     return items
 
 
-_DEBUGGERS = frozenset(
-    ("gdb", "gdbserver", "lldb", "strace", "ltrace", "dlv", "rr", "perf", "py-spy", "jdb", "bpftrace")
-)
+def _withheld_items(seen: Observation, logs: Sequence[LogLine], began_at: datetime) -> list[_Item]:
+    """What shows that to act at once would come between, by its log and by its answers."""
+    sight = seen.sight
+    if not isinstance(sight, RuntimeFacts):
+        return []
+    said = withheld.in_log(logs, sight, began_at, seen.at)
+    answered = withheld.in_answers(seen.probes)
+    return [
+        *(_fact(Source.LOG, key, True, f"the log says {withheld.SAYS[key]}") for key in said),
+        *(_fact(Source.PROBE, key, True, f"its answer says {withheld.SAYS[key]}") for key in answered),
+    ]
 
 
-def _debugger_items(processes: Sequence[str]) -> list[_Item]:
-    """Whether somebody looks into it at this moment: a tool for that among its processes, or one that is traced."""
-    words = [line.split() for line in processes[:PROCESSES_MAX]]
-    looked_into = any(len(each) > 2 and (each[-1] in _DEBUGGERS or each[1].startswith("t")) for each in words)
-    return [_fact(Source.RUNTIME, "debugged", True, "somebody debugs it at this moment")] if looked_into else []
+def _unsettled_items(
+    seen: Observation,
+    logs: Sequence[LogLine],
+    events: Sequence[RuntimeEvent],
+    processes: Sequence[str],
+    began_at: datetime,
+) -> list[_Item]:
+    """What a person should settle before something is done, by what it is about."""
+    sight = seen.sight
+    if not isinstance(sight, RuntimeFacts):
+        return []
+    items, answers = [], [result.detail for result in seen.probes]
+    if sight.running and unexplained.now(logs, sight, began_at):
+        items.append(_fact(Source.LOG, "unsettled", "now", "the log says something new that no rule understands"))
+    if sight.running and (why := unsettled.before_restart(sight, events, processes[:PROCESSES_MAX], began_at)):
+        items.append(_fact(Source.RUNTIME, "unsettled", "now", why))
+    if unexplained.at_the_end(logs, sight):
+        items.append(
+            _fact(Source.LOG, "unsettled", "end", "no mere crash ended it, by its exit code or its last words")
+        )
+    if why := unsettled.before_start(sight, events, seen.at):
+        items.append(_fact(Source.EVENT, "unsettled", "end", why))
+    if any(unexplained.of_file(logs, answers, file.path, began_at) for file in sight.files if file.present):
+        text = "nothing says that a declared file is why, or the log says more of it than that it is there"
+        items.append(_fact(Source.LOG, "unsettled", "file", text))
+    if why := unsettled.before_attaching(sight, events, began_at):
+        items.append(_fact(Source.RUNTIME, "unsettled", "network", why))
+    return items
+
+
+def _working_items(processes: Sequence[str]) -> list[_Item]:
+    shown = withheld.in_processes(processes[:PROCESSES_MAX])
+    return [_fact(Source.RUNTIME, key, True, text) for key, text in shown.items()]
 
 
 def _last_words_items(seen: Observation, logs: Sequence[LogLine]) -> list[_Item]:

@@ -24,12 +24,13 @@ class Past:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class History:
-    """Counts over the last hour."""
+    """Counts over the last hour; `in_vain` are incidents of the same cause that what was done did not end."""
 
     incidents: int = 0
     same_cause: int = 0
     effects: int = 0
     unresolved: int = 0
+    in_vain: int = 0
 
 
 def summarise(past: Iterable[Past], cause: Cause, now: datetime) -> History:
@@ -40,4 +41,5 @@ def summarise(past: Iterable[Past], cause: Cause, now: datetime) -> History:
         same_cause=sum(one.cause is cause for one in lately),
         effects=sum(one.effects for one in lately),
         unresolved=sum(not one.recovered for one in lately),
+        in_vain=sum(one.cause is cause and one.effects > 0 and not one.recovered for one in lately),
     )

@@ -113,6 +113,8 @@ class EngineHealth:
     failing_streak: int
     exit_code: int | None = None
     output: str = ""
+    checked_at: datetime | None = None
+    """When its last check ended; None where that is not known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

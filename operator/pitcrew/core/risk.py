@@ -102,6 +102,7 @@ def assess(
         _current_state(seen),
         *_suspected(evidence),
     )
+    factors = (*factors, *_unsettled(proposal, evidence, history, sum(factor.points for factor in factors)))
     factors = (*factors, *_beyond_low(proposal, sum(factor.points for factor in factors)))
     if second is not None:
         factors = (*factors, _second_opinion(second, sum(factor.points for factor in factors)))
@@ -160,6 +161,38 @@ def _beyond_low(proposal: Proposal, before: int) -> tuple[Factor, ...]:
             return (_factor("unknown reach", points, f"what {command} does, only its owner knows"),)
         case _:
             return ()
+
+
+_TELLS_OF: dict[type[Action], str] = {Restart: "now", Start: "end", RemoveFile: "file", ConnectNetwork: "network"}
+"""What a log may tell of that speaks against an act."""
+
+
+def _unsettled(proposal: Proposal, evidence: Sequence[Evidence], history: History, before: int) -> tuple[Factor, ...]:
+    """Enough to leave Low: what nobody here understands or could read, and what is not known of others, may be the
+    reason not to act. `before` is the score of all else."""
+    about = _TELLS_OF.get(type(proposal.action))
+    if about is None:
+        return ()
+    told = [f"{item.id}: {item.text}" for item in evidence if _speaks_against(item, about)]
+    if history.in_vain:
+        told.append(f"{history.in_vain} earlier incidents of this cause within the hour did not end by what was done")
+    if not told:
+        return ()
+    return (_factor("unsettled", max(0, _MEDIUM_POINTS - before), told[0]),)
+
+
+def _speaks_against(item: Evidence, about: str) -> bool:
+    match item.key:
+        case "unsettled":
+            return item.value == about
+        case "missing":
+            return about == "now" and isinstance(item.value, str) and item.value.startswith("logs")
+        case "starting":
+            return about == "now"
+        case "dependency.unknown" | "dependency.down":
+            return about != "network"
+        case _:
+            return False
 
 
 def _suspected(evidence: Sequence[Evidence]) -> tuple[Factor, ...]:

@@ -20,7 +20,7 @@ from pitcrew.core.deviation import (
 )
 from pitcrew.core.diagnosis import Cause, Diagnoser, Diagnosis, diagnose
 from pitcrew.core.errors import InvalidInput
-from pitcrew.core.evidence import Evidence, gather
+from pitcrew.core.evidence import Evidence, Source, gather
 from pitcrew.core.history import History
 from pitcrew.core.observation import Observation, Outcome, RuntimeFacts
 from pitcrew.core.policy import LOOK, STOP_RECHECK_S, Case, Effect, Ruling, Tries, target_digest
@@ -176,11 +176,12 @@ def _own(
     claim = _claim(case)
     trusted = _trusted(claim, known, separated=separated)
     history, effects = lately.history(service, plan, now), lately.effects(service, plan)
+    against = _of_a_look(evidence)
     told_severity = normalised_severity(str(case.facts.get("incident", {}).get("severity", Level.LOW)))
     own_severity = severity(service, shows) if separated else told_severity
     worse = max(own_severity, told_severity, key=lambda level: level.rank)
     attempt = max(plan.attempt, effects + 1)
-    risk = assess(service, _proposal(service, plan, trusted), trusted, worse, history, seen, attempt, None, evidence)
+    risk = assess(service, _proposal(service, plan, trusted), trusted, worse, history, seen, attempt, None, against)
     stricter = replace(
         case,
         level=max(case.level, risk.level, key=lambda level: level.rank),
@@ -208,6 +209,12 @@ def _evidence(service: HealthyService, seen: Observation, shows: Sequence[Deviat
     missing = ("logs: no part of a look",)
     speaks = suspicion(seen, (), (), (), ())
     return gather(seen, shows, (), (), missing, asked=service.probes, suspicion=speaks)
+
+
+def _of_a_look(evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
+    """What one look can hold against an act. That a log says nothing of a file, or was not read, and that a service was
+    not good since its start, is known to the Driver alone, whose risk counts as well."""
+    return tuple(item for item in evidence if item.source is not Source.LOG and item.key not in ("missing", "starting"))
 
 
 def _claim(case: Case) -> Diagnosis:

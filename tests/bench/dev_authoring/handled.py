@@ -324,7 +324,6 @@ PEERS: Sequence[Json] = (
         apps.ELASTIC,
         exited(0),
         hands_off("it was taken out of service", "StoppedBySomeone", "Died", harmful=("start", "restart")),
-        deviations=DOWN,
         says=said(95, "INFO", "all shards were moved away, node is decommissioned", "stopped"),
     ),
     incident(
@@ -333,7 +332,6 @@ PEERS: Sequence[Json] = (
         apps.FLASK,
         exited(0),
         hands_off("its successor serves", "StoppedBySomeone", "Died", harmful=("start", "restart")),
-        deviations=DOWN,
         says=said(93, "INFO", "traffic is switched to orders-v4", "this version is retired, exiting"),
     ),
     incident(

@@ -233,7 +233,7 @@ def _facts(case: Case, facts: RecordedFacts) -> RuntimeFacts:
         deaths=facts.deaths,
         ooms=_ooms(case, facts),
         suspended=facts.suspended,
-        engine_health=_own_health(facts),
+        engine_health=_own_health(case, facts),
         image=facts.image,
         env_names=facts.env_names,
         networks=facts.networks,
@@ -263,12 +263,16 @@ def _ooms_at(case: Case) -> list[datetime]:
     return [one.at for one in case.events if one.kind is EventKind.OUT_OF_MEMORY]
 
 
-def _own_health(facts: RecordedFacts) -> EngineHealth | None:
+def _own_health(case: Case, facts: RecordedFacts) -> EngineHealth | None:
     own = facts.engine_health
     if own is None:
         return None
     return EngineHealth(
-        status=own.status, failing_streak=own.failing_streak, exit_code=own.exit_code, output=own.output
+        status=own.status,
+        failing_streak=own.failing_streak,
+        exit_code=own.exit_code,
+        output=own.output,
+        checked_at=case.at,
     )
 
 

@@ -186,6 +186,7 @@ def _health(seen: Inspected) -> EngineHealth | None:
         failing_streak=seen.number("State", "Health", "FailingStreak"),
         exit_code=exit_code if isinstance(exit_code, int) else None,
         output=printable(output, chars_max=HEALTH_OUTPUT_CHARS_MAX) if isinstance(output, str) else "",
+        checked_at=parse_instant(ended) if isinstance(ended := last.get("End"), str) else None,
     )
 
 
