@@ -39,6 +39,13 @@ def test_what_is_new_and_does_not_go_with_a_hang_is_unexplained(texts: tuple[str
     assert now(log(*texts), facts(started_at=at(-9000)), at(0)) is unexplained
 
 
+def test_how_it_starts_and_what_clients_ask_for_is_nothing_new() -> None:
+    fresh = facts(started_at=at(-12))
+    assert not now([LogLine(at=at(-11), stream="stdout", text="Listening at: http://0.0.0.0:8080 (1)")], fresh, at(0))
+    assert not now(log('"GET /never/asked/before HTTP/1.1" 404 12'), facts(started_at=at(-9000)), at(0))
+    assert now(log("Wartungsfahrt der Weiche 12", when=-5), facts(started_at=at(-40)), at(0))
+
+
 def test_one_that_answers_others_meanwhile_is_unexplained() -> None:
     asked = "GET /orders/4 HTTP/1.1 200 12ms"
     assert now([*log(asked, when=-2000), *log(asked, when=20)[-1:]], facts(started_at=at(-9000)), at(0))
@@ -73,30 +80,27 @@ FILE = "/app/maintenance.flag"
 
 
 @pytest.mark.parametrize(
-    ("texts", "answers", "unexplained"),
+    ("texts", "unexplained"),
     [
-        ((f"unhealthy: {FILE} exists",), (), False),
-        ((), ("maintenance mode is on",), False),
-        ((f"found {FILE} of a former run of the nightly importer",), (), False),
-        ((), ("Internal Server Error",), True),
-        ((f"{FILE} set, payments halted by the risk team until review",), (), True),
+        ((f"unhealthy: {FILE} exists",), False),
+        ((f"found {FILE} of a former run of the nightly importer",), False),
+        ((), False),
+        ((f"{FILE} set, payments halted by the risk team until review",), True),
     ],
 )
-def test_of_a_file_must_be_said_that_it_is_there_and_no_more(
-    texts: tuple[str, ...], answers: tuple[str, ...], unexplained: bool
-) -> None:
-    assert of_file(log(*texts), answers, FILE, at(0)) is unexplained
+def test_who_says_more_of_a_file_than_that_it_is_there_is_asked(texts: tuple[str, ...], unexplained: bool) -> None:
+    assert of_file(log(*texts), FILE, at(0)) is unexplained
 
 
 def test_a_log_without_times_names_a_file_as_well() -> None:
-    undated = [LogLine(at=None, stream="stdout", text=f"unhealthy: {FILE} exists")]
-    assert not of_file(undated, (), FILE, at(0))
-    assert of_file(undated, (), "/app/other.marker", at(0))
+    undated = [LogLine(at=None, stream="stdout", text=f"{FILE} set, payments halted by the risk team until review")]
+    assert of_file(undated, FILE, at(0))
+    assert not of_file(undated, "/app/other.marker", at(0))
 
 
 def test_the_way_to_a_file_is_no_word_about_it() -> None:
     told = log("unhealthy: the file /srv/shop/teams/orders/home/maintenance.flag exists")
-    assert not of_file(told, (), "maintenance.flag", at(0))
+    assert not of_file(told, "maintenance.flag", at(0))
 
 
 @pytest.mark.parametrize(
@@ -109,6 +113,8 @@ def test_the_way_to_a_file_is_no_word_about_it() -> None:
         (facts(), (), ("1 S do_wait sh", "9 S futex_wait app"), ""),
         (facts(), (RuntimeEvent(at=at(-60), kind=EventKind.UNPAUSED),), (), "from outside"),
         (facts(), (RuntimeEvent(at=at(-900), kind=EventKind.UNPAUSED),), (), ""),
+        (facts(started_at=at(-60)), (RuntimeEvent(at=at(-61), kind=EventKind.NETWORK),), (), ""),
+        (facts(started_at=at(-60)), (RuntimeEvent(at=at(-59), kind=EventKind.NETWORK),), (), "from outside"),
         (facts(image="postgres:15"), (), (), "keeps data"),
         (facts(image="shop/orders:3"), (), (), ""),
         (facts(engine_health=EngineHealth(status="healthy", failing_streak=0, checked_at=at(5))), (), (), "healthy"),

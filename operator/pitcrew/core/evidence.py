@@ -363,7 +363,7 @@ def _unsettled_items(
     sight = seen.sight
     if not isinstance(sight, RuntimeFacts):
         return []
-    items, answers = [], [result.detail for result in seen.probes]
+    items: list[_Item] = []
     if sight.running and unexplained.now(logs, sight, began_at):
         items.append(_fact(Source.LOG, "unsettled", "now", "the log says something new that no rule understands"))
     if sight.running and (why := unsettled.before_restart(sight, events, processes[:PROCESSES_MAX], began_at)):
@@ -374,8 +374,8 @@ def _unsettled_items(
         )
     if why := unsettled.before_start(sight, events, seen.at):
         items.append(_fact(Source.EVENT, "unsettled", "end", why))
-    if any(unexplained.of_file(logs, answers, file.path, began_at) for file in sight.files if file.present):
-        text = "nothing says that a declared file is why, or the log says more of it than that it is there"
+    if any(unexplained.of_file(logs, file.path, began_at) for file in sight.files if file.present):
+        text = "the log says more of a declared file than that it is there"
         items.append(_fact(Source.LOG, "unsettled", "file", text))
     if why := unsettled.before_attaching(sight, events, began_at):
         items.append(_fact(Source.RUNTIME, "unsettled", "network", why))

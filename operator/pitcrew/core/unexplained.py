@@ -18,14 +18,14 @@ from pitcrew.core.progress import comes_forward
 from pitcrew.core.template import mask
 from pitcrew.core.withheld import unfinished
 
-BEFORE_S = 300
-"""Seconds before it began to deviate from which on a sentence may tell why."""
+BEFORE_S = 180
+"""Seconds before it began to deviate from which on a sentence may tell why; what was said earlier, it lived with."""
+STARTUP_S = 20
+"""Seconds from a start in which what is said is how it starts, and new only because the log begins there."""
 LINES_MAX = 2_000
 """Last lines that are looked at."""
 UNDATED_NOW = 10
 """Last lines that are of now where nobody knows when they were written."""
-NAMING_LETTERS = 4
-"""Letters from which on a part of a file's name is a word that a service would say of it."""
 WORDS_OF_FILE = 3
 """New words about a file from which on more is told of it than that it is there."""
 CRASH_EXIT_CODES = (132, 133, 134, 135, 136, 139, 159)
@@ -46,6 +46,8 @@ _HANGS = re.compile(
 """How programs that hang, or come to, complain: of waiting, of queues and pools, of memory."""
 _SERVED = re.compile(r"\b(?:GET|POST|PUT|PATCH|DELETE|HEAD)\b.{0,200}\b2\d\d\b")
 """A request that was answered well."""
+_REQUEST = re.compile(r"\b(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS)\b.{0,300}\b[1-5]\d\d\b")
+"""A record of a request: a path that nobody asked for before is no sentence of the service."""
 _OF_OTHERS = re.compile(
     r"\b(?:upstream|downstream|broker|provider|remote|primary)\b|\bhttps?://|\b(?:\d{1,3}\.){3}\d{1,3}:\d{2,5}\b"
     r"|(?<![\w.])[a-z][\w-]{0,62}:[1-9]\d{3,4}\b"
@@ -83,20 +85,13 @@ _THERE = frozenset(
     )
 )
 """Words of a sentence that says that a flag file is there, and what the service makes of it."""
-_OF_ANY_FILE = frozenset(("lock", "file", "cache", "data", "temp", "ready", "state", "health", "status")) | frozenset(
-    ("server", "service", "enabled", "disabled", "json", "yaml", "conf")
-)
-"""Words of names that say nothing of what a file is for."""
-_SWITCH = re.compile(r"\bfeature[- ]?flags?\b", re.I)
 _WORD = re.compile(r"[^\W\d_]{2,40}")
 
 
 def now(logs: Sequence[LogLine], facts: RuntimeFacts, began_at: datetime) -> bool:
     """Whether one that runs says something new since about when it began to deviate that does not go with a hang; or
     that it answered somebody since then."""
-    since = began_at - timedelta(seconds=BEFORE_S)
-    if facts.started_at:
-        since = max(since, facts.started_at)
+    since = _after_its_start(began_at - timedelta(seconds=BEFORE_S), facts)
     if any(_SERVED.search(line.text[:CHARS_MAX]) for line in logs if line.at is not None and line.at > began_at):
         return True
     return any(not _HANGS.search(text) or _OF_OTHERS.search(text) for text in _new(*_parted(logs, since)))
@@ -113,22 +108,21 @@ def at_the_end(logs: Sequence[LogLine], facts: RuntimeFacts) -> bool:
         return False
     if facts.exit_code in ASKED_EXIT_CODES:
         return True
-    since = facts.finished_at - timedelta(seconds=LAST_S)
-    if facts.started_at:
-        since = max(since, facts.started_at)
+    since = _after_its_start(facts.finished_at - timedelta(seconds=LAST_S), facts)
     before, last = _parted(logs, since)
     return bool(_new(before, last)) and not any(_CRASHES.search(text) for text in last)
 
 
-def of_file(logs: Sequence[LogLine], answers: Sequence[str], path: str, began_at: datetime) -> bool:
-    """Whether a line that names a file says more of it than that it is there, or left behind; or nothing names it."""
+def of_file(logs: Sequence[LogLine], path: str, began_at: datetime) -> bool:
+    """Whether a line that names a file says more of it than that it is there, or left behind.
+
+    That nothing names it is no doubt: otherwise whoever can write into the log would have it removed by naming it.
+    """
     name = path.rsplit("/", 1)[-1]
     recent = lines_since(logs[-LINES_MAX:], began_at - timedelta(seconds=STANDING_S))
     lately = [record.text[:CHARS_MAX] for record in records(recent)]
     ordinary = {word for line in logs[-LINES_MAX:] if name not in line.text for word in _words(line.text[:CHARS_MAX])}
     about = [text for text in lately if name in text and not _LEFT_BEHIND.search(text)]
-    if not any(_names(text, name) for text in (*lately, *answers)):
-        return True
     return any(len(set(_words(_without(text, name))) - _THERE - ordinary) >= WORDS_OF_FILE for text in about)
 
 
@@ -137,16 +131,14 @@ def _without(text: str, name: str) -> str:
     return re.sub(rf"[^\s\"'=]*{re.escape(name)}", " ", text)
 
 
-def _names(text: str, name: str) -> bool:
-    """Whether a text names a file, or says what it is called by: `maintenance` for `maintenance.flag`."""
-    said = {word for word in _words(name) if len(word) >= NAMING_LETTERS and word not in _OF_ANY_FILE}
-    return name in text or not said.isdisjoint(_words(_SWITCH.sub("", text)))
-
-
 def _new(before: Iterable[str], lately: Iterable[str]) -> list[str]:
     """What is said lately in sentences that were not said before."""
     known = {mask(text) for text in before}
-    return [text for text in lately if mask(text) not in known]
+    return [text for text in lately if mask(text) not in known and not _REQUEST.search(text)]
+
+
+def _after_its_start(since: datetime, facts: RuntimeFacts) -> datetime:
+    return max(since, facts.started_at + timedelta(seconds=STARTUP_S)) if facts.started_at else since
 
 
 def _parted(logs: Sequence[LogLine], since: datetime) -> tuple[list[str], list[str]]:

@@ -53,6 +53,8 @@ def before_restart(
 ) -> str:
     """Why a person should settle whether one that runs is started anew; empty where nothing speaks for that."""
     since = began_at - timedelta(seconds=BEFORE_S)
+    if facts.started_at is not None:
+        since = max(since, facts.started_at)  # what is made is attached before it starts, and nobody's second thought
     if any(event.kind in _BY_PEOPLE and event.at >= since for event in events):
         return "somebody changed it from outside shortly before"
     own = facts.engine_health
