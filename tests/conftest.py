@@ -82,6 +82,10 @@ def _haproxy_missing() -> str | None:
     return None if shutil.which("haproxy") else "there is no haproxy command; on Debian: apt-get install haproxy"
 
 
+def _ssh_missing() -> str | None:
+    return None if shutil.which("ssh-keygen") else "there is no ssh-keygen; on Debian: apt-get install openssh-client"
+
+
 def _systemd_missing() -> str | None:
     return (
         None if shutil.which("systemd-analyze") else "there is no systemd-analyze; on Debian: apt-get install systemd"
@@ -97,6 +101,7 @@ PARTS: dict[str, Callable[[], str | None]] = {
     "docker": _docker_missing,
     "compose": _compose_missing,
     "haproxy": _haproxy_missing,
+    "ssh": _ssh_missing,
     "systemd": _systemd_missing,
     "browser": _not_yet,
     "llm": llm_local.missing,

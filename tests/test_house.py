@@ -155,7 +155,8 @@ def test_an_unknown_required_part_is_an_error_that_names_the_known_ones() -> Non
     ran = run_pytest("-k", "source_root_is_no_package", PITCREW_REQUIRE="dokcer")
     assert ran.returncode == pytest.ExitCode.USAGE_ERROR, ran.stdout
     assert (
-        "PITCREW_REQUIRE names dokcer; known are docker, compose, haproxy, systemd, browser, llm, cluster" in ran.stderr
+        "PITCREW_REQUIRE names dokcer; known are docker, compose, haproxy, ssh, systemd, browser, llm, cluster"
+        in ran.stderr
     )
 
 

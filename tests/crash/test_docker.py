@@ -17,7 +17,7 @@ from tests.crash.points import Kill, Point, Position
 from tests.crash.scenes import APPROVING, COMMANDING, HEALING, RESTARTING, STARTING, UNDOING, Story
 from tests.crash.suite import Suite, Tally, Told, every_kill
 
-pytestmark = [pytest.mark.docker, pytest.mark.campaign]
+pytestmark = [pytest.mark.docker, pytest.mark.campaign, pytest.mark.ssh]
 
 AT_ONCE = 5
 CAMPAIGN = campaign()

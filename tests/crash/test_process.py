@@ -28,7 +28,7 @@ from tests.crash.scenes import (
 )
 from tests.crash.suite import Suite, Tally, Told, every_kill
 
-pytestmark = pytest.mark.campaign
+pytestmark = [pytest.mark.campaign, pytest.mark.ssh]
 
 CAMPAIGN = campaign()
 AT_ONCE = 16

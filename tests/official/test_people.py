@@ -10,6 +10,8 @@ import pytest
 from tests.keys import allowed_line, new_key
 from tests.official.running import READY, REPOSITORY, Driver, Served, Site
 
+pytestmark = pytest.mark.ssh
+
 ASKS: dict[str, Any] = {"policy": {"autoUpTo": "None", "approvers": {"users": ["alice"]}, "approveWithin": "10m"}}
 
 

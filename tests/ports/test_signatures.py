@@ -17,6 +17,8 @@ from pitcrew.ports import Signatures
 from tests import keys
 from tests.fakes.signatures import FakeSignatures, Line
 
+pytestmark = pytest.mark.ssh
+
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 STATEMENT = '{"decision":"Approve","plan":"d"}'

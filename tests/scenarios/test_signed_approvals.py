@@ -37,7 +37,7 @@ ASKS: dict[str, Any] = {
 CRITICAL: dict[str, Any] = {"criticality": "Critical", "fault": "sick"}
 APPROVE = Decision.APPROVE
 
-pytestmark = needs_root
+pytestmark = [needs_root, pytest.mark.ssh]
 
 
 @dataclass(kw_only=True)
