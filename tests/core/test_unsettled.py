@@ -65,6 +65,7 @@ def ended(code: int, **more: object) -> RuntimeFacts:
         (ended(137), (), False),
         (ended(137, oom_killed=True), ("a new word",), False),
         (ended(3), ("this run was already sent to the printer",), True),
+        (ended(1), ("Error: cannot go on", "this run was already sent to the printer"), True),
         (ended(0), (), True),
         (ended(143), (), True),
         (ended(139), ("posted 1 of 9", "posted 2 of 9", "posted 3 of 9"), True),

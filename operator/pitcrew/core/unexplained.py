@@ -98,7 +98,10 @@ def now(logs: Sequence[LogLine], facts: RuntimeFacts, began_at: datetime) -> boo
 
 
 def at_the_end(logs: Sequence[LogLine], facts: RuntimeFacts) -> bool:
-    """Whether one that ended says something new at its end that does not go with a crash, or left a work half done."""
+    """Whether one that ended says something new at its end that does not go with a crash, or left a work half done.
+
+    One such sentence is enough, whatever else is said: more text can only make a person be asked.
+    """
     if facts.running or not facts.finished_at or facts.exit_code is None:
         return False
     run = searched(lines_since(logs, standing_since(facts, facts.finished_at)))
@@ -110,7 +113,7 @@ def at_the_end(logs: Sequence[LogLine], facts: RuntimeFacts) -> bool:
         return True
     since = _after_its_start(facts.finished_at - timedelta(seconds=LAST_S), facts)
     before, last = _parted(logs, since)
-    return bool(_new(before, last)) and not any(_CRASHES.search(text) for text in last)
+    return any(not _CRASHES.search(text) for text in _new(before, last))
 
 
 def of_file(logs: Sequence[LogLine], path: str, began_at: datetime) -> bool:
