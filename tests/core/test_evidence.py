@@ -83,7 +83,7 @@ SIGHTS: dict[str, tuple[Sight, set[tuple[str, object]]]] = {
     ),
     "files": (
         facts(files=FILES),
-        {("state", "Running"), ("file.present", FLAG), ("unsettled", "file")},
+        {("state", "Running"), ("file.present", FLAG)},
     ),
     "absent": (Absent(detail="no such container"), {("state", "Missing")}),
     "blind": (Blind(reason="EngineAway", detail="refused"), {("state", "Unknown")}),

@@ -144,7 +144,8 @@ def test_a_second_kill_while_it_looks_back_changes_nothing_either(
 ) -> None:
     told = played[story].result()
     tally.add(story, "process", told.untouched.must_end(), told.killed_twice)
-    assert len(told.killed_twice) == (3 * FIRST_OF_RECOVERY if CAMPAIGN.whole else 1)
+    assert 1 <= len(told.killed_twice) <= 3 * FIRST_OF_RECOVERY
+    assert len(told.killed_twice) == 3 * FIRST_OF_RECOVERY or not CAMPAIGN.whole
     _assert_unbroken(told.killed_twice)
 
 

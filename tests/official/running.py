@@ -24,6 +24,7 @@ from pitcrew.core.review import GIVEN, REVIEW, WANTED, Given, Review, Wanted, to
 from pitcrew.official.key import signing_key
 from tests.official.split import CLAIM, look, sealed
 from tests.official.world import FLAG, plan_for
+from tests.waiting import eventually
 
 REPOSITORY = Path(__file__).parents[2]
 READY = "the Official listens on "
@@ -43,6 +44,11 @@ def manifest(name: str, container: str = "", **spec: Any) -> dict[str, Any]:
         "metadata": {"name": name},
         "spec": {**base, **spec},
     }
+
+
+def _has_read(url: str) -> bool:
+    """Whether an Official has read its manifests, whatever else may trouble it."""
+    return "not read yet" not in httpx.get(f"{url}/healthz", timeout=WAIT_S, trust_env=False).text
 
 
 @dataclass(kw_only=True)
@@ -95,6 +101,7 @@ class Site:
                 raise AssertionError("".join(said))
             address = said[-1].removeprefix(READY).strip()
             try:
+                eventually(lambda: _has_read(f"http://{address}"), timeout_s=WAIT_S, what="the manifests to be read")
                 yield Served(site=self, url=f"http://{address}", child=child)
             finally:
                 child.kill()

@@ -190,7 +190,7 @@ def _speaks_against(item: Evidence, about: str) -> bool:
         case "starting":
             return about == "now"
         case "dependency.unknown" | "dependency.down":
-            return about != "network"
+            return about in ("now", "file")
         case _:
             return False
 
