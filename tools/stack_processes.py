@@ -144,6 +144,8 @@ class Processes:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except (OSError, ValueError):
             return None
+        if not any(words):
+            return pid if _is_starting(pid) else None
         return pid if f"--state={self.home(role)}".encode() in words else None
 
     def _words(self, role: str) -> Sequence[str]:
@@ -178,6 +180,14 @@ def _out(command: Sequence[str], *, who: str, stdin: str = "") -> str:
     if done.returncode != 0:
         raise DemoError(f"{who} ended with {done.returncode}: {done.stderr.strip()[-2000:]}")
     return done.stdout
+
+
+def _is_starting(pid: int) -> bool:
+    """Whether a process without words is one that is just becoming another program; one that ended has none left."""
+    try:
+        return bool(os.readlink(f"/proc/{pid}/exe"))
+    except OSError:
+        return False
 
 
 def _listens(port: int) -> bool:
