@@ -1,7 +1,8 @@
 """Objectives on a real service: what is slow or answers with errors ends with a person, and nothing is restarted.
 
 Chance has no part in it. The catalogue is served in turn, so that two of five answers are errors and never two in a
-row; and a twentieth of a CPU makes the work take a multiple of the objective, of which a whole one takes a tenth.
+row; and a twentieth of a CPU is 5 ms of each 100, so that work of ten milliseconds or more takes over 100 whenever it
+begins, and with a whole CPU a small part of the objective.
 """
 
 from collections.abc import Callable
@@ -61,7 +62,7 @@ def test_a_throttled_service_is_slower_than_its_objective_and_is_not_restarted(
     docker_stage: Callable[..., DockerStage],
 ) -> None:
     stage = docker_stage()
-    operator = declared(stage, maxLatency="250ms")
+    operator = declared(stage, maxLatency="90ms")
     ends_with_a_person(stage, operator, fault="latency", deviation="LatencyHigh", cause="Latency")
 
 
