@@ -19,13 +19,18 @@ from pitcrew.entrypoints.cli.keys import keys_app
 from pitcrew.entrypoints.cli.official import official
 from pitcrew.entrypoints.cli.options import (
     STATE,
+    AllowedHosts,
+    AllowedOrigins,
     Format,
     IncidentId,
     JournalKey,
+    Manifests,
     Name,
     OneName,
     Runbooks,
     State,
+    TlsCert,
+    TlsKey,
     Tokens,
     there,
 )
@@ -64,10 +69,7 @@ class LogFormat(StrEnum):
 
 @app.command()
 def run(
-    manifests: Annotated[
-        list[Path],
-        typer.Option("--manifests", metavar="PATH", help="Directory or file that declares services; may be repeated."),
-    ],
+    manifests: Manifests,
     state: State = STATE,
     runbooks: Runbooks = None,
     journal_key: JournalKey = None,
@@ -141,10 +143,7 @@ def run(
 
 @app.command()
 def mechanic(
-    manifests: Annotated[
-        list[Path],
-        typer.Option("--manifests", metavar="PATH", help="Directory or file that declares services; may be repeated."),
-    ],
+    manifests: Manifests,
     state: State = STATE,
     id: Annotated[
         str, typer.Option("--id", envvar="PITCREW_ID", help="Name that targets and permits have for this Mechanic.")
@@ -161,23 +160,14 @@ def mechanic(
             help="The Official's public keys in PEM, one or two. Default: none, so that no permit counts.",
         ),
     ] = None,
-    tokens: Annotated[
-        Path | None,
-        typer.Option(
-            "--tokens", metavar="FILE", envvar="PITCREW_TOKENS", help="Bearer tokens of those who may call, hashed."
-        ),
-    ] = None,
+    tokens: Tokens = None,
     stdio: Annotated[
         bool, typer.Option("--stdio", help="Speak MCP over standard input and output instead of listening.")
     ] = False,
-    allowed_host: Annotated[
-        list[str] | None,
-        typer.Option("--allowed-host", metavar="NAME", help="Name in the Host header that is ours; may be repeated."),
-    ] = None,
-    tls_cert: Annotated[
-        Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate in PEM, to listen with TLS.")
-    ] = None,
-    tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Its key in PEM.")] = None,
+    allowed_host: AllowedHosts = None,
+    allowed_origin: AllowedOrigins = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
     log_format: Annotated[
         LogFormat, typer.Option("--log-format", help="Format of the log on stderr.")
     ] = LogFormat.TEXT,
@@ -191,6 +181,7 @@ def mechanic(
         address=listen,
         tokens=tokens,
         hosts=tuple(allowed_host or ()),
+        origins=tuple(allowed_origin or ()),
         tls_cert=tls_cert,
         tls_key=tls_key,
     )

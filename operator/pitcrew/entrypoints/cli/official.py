@@ -5,14 +5,19 @@ from typing import Annotated
 
 import typer
 
-from pitcrew.entrypoints.cli.options import STATE, State, Tokens
+from pitcrew.entrypoints.cli.options import (
+    STATE,
+    AllowedHosts,
+    AllowedOrigins,
+    Manifests,
+    State,
+    TlsCert,
+    TlsKey,
+    Tokens,
+)
 
 LISTEN = "127.0.0.1:7302"
 
-Manifests = Annotated[
-    list[Path],
-    typer.Option("--manifests", metavar="PATH", help="Directory or file that declares services; may be repeated."),
-]
 Listen = Annotated[
     str,
     typer.Option(
@@ -35,14 +40,6 @@ Signers = Annotated[
         help="Whose SSH keys sign decisions, as git uses it.",
     ),
 ]
-Hosts = Annotated[
-    list[str] | None, typer.Option("--allowed-host", metavar="HOST", help="Another name of this server; repeatable.")
-]
-Origins = Annotated[
-    list[str] | None, typer.Option("--allowed-origin", metavar="ORIGIN", help="A page that may ask here; repeatable.")
-]
-Certificate = Annotated[Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate in PEM, for https.")]
-CertificateKey = Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Its key in PEM.")]
 
 
 def official(
@@ -52,10 +49,10 @@ def official(
     mechanic: Mechanics = None,
     tokens: Tokens = None,
     allowed_signers: Signers = None,
-    allowed_host: Hosts = None,
-    allowed_origin: Origins = None,
-    tls_cert: Certificate = None,
-    tls_key: CertificateKey = None,
+    allowed_host: AllowedHosts = None,
+    allowed_origin: AllowedOrigins = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
 ) -> None:
     """Judge, ask people and permit, as a process of its own over HTTP, until SIGTERM or SIGINT. It acts on nothing."""
     import asyncio

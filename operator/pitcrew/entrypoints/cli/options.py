@@ -23,6 +23,10 @@ Runbooks = Annotated[
     list[Path] | None,
     typer.Option("--runbooks", metavar="DIR", help="Directory with runbooks of yours; may be repeated."),
 ]
+Manifests = Annotated[
+    list[Path],
+    typer.Option("--manifests", metavar="PATH", help="Directory or file that declares services; may be repeated."),
+]
 Tokens = Annotated[
     Path | None,
     typer.Option(
